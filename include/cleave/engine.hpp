@@ -1,0 +1,215 @@
+/// @file
+/// The frame that every collective call of the Pool runs in: agree, compute with the team, agree
+/// again, carry failures as data. Not for users: they see the Pool.
+#pragma once
+
+#include "cleave/chunks.hpp"
+#include "cleave/comm.hpp"
+#include "cleave/error.hpp"
+#include "cleave/layout.hpp"
+#include "cleave/schedule.hpp"
+#include "cleave/team.hpp"
+#include "cleave/timings.hpp"
+#include "cleave/worker.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <typeinfo>
+#include <vector>
+
+namespace cleave {
+
+/// How a Pool works.
+struct PoolOptions {
+  int threads = 0;        ///< workers a rank; 0: as many as the rank has cores to itself
+  Schedule schedule{};    ///< of calls that do not name their own
+  std::uint64_t seed = 0; ///< of the tasks' random streams
+  DataPath data_path = DataPath::automatic;
+  bool trace = false; ///< keep one row per chunk
+  CommOptions comm{};
+  /// Told on root, now and then while tasks run: the share of the current call that is done, 0..1.
+  std::function<void(double)> on_progress{};
+};
+
+namespace detail {
+
+/// The number of tasks is root's alone to know.
+inline constexpr std::int64_t tasks_of_root = std::numeric_limits<std::int64_t>::min();
+
+/// What a rank says about the collective call that it makes.
+struct CallForm {
+  const char* verb;                   ///< such as "map"
+  std::size_t type;                   ///< hash of the types involved
+  std::int64_t tasks = tasks_of_root; ///< else every rank must agree on it
+};
+
+/// What root knows, and every rank learns when a call opens.
+struct RootPart {
+  std::int64_t tasks = 0;
+  std::uint64_t inputs = 0;  ///< address of its array
+  std::uint64_t results = 0; ///< address of its array
+};
+
+/// What is the same of types on every rank of one binary.
+template <class... T>
+[[nodiscard]] std::size_t type_mark() {
+  std::size_t mark = 0;
+  ((mark = mark * 31 + typeid(T).hash_code()), ...);
+  return mark;
+}
+
+class Engine {
+public:
+  Engine(Comm comm, PoolOptions options);
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+  /// While an exception unwinds, tells the other ranks that this one has left.
+  ~Engine();
+
+  [[nodiscard]] const Comm& comm() const noexcept { return comm_; }
+  [[nodiscard]] const Layout& layout() const noexcept { return layout_; }
+  [[nodiscard]] const PoolOptions& options() const noexcept { return options_; }
+  [[nodiscard]] const Workers& workers() const noexcept { return workers_; }
+  [[nodiscard]] int threads() const noexcept { return team_.threads(); }
+  [[nodiscard]] DataPath path() const noexcept { return path_; }
+  [[nodiscard]] WindowPool& windows() noexcept { return windows_; }
+  [[nodiscard]] ChunkSequence sequence(std::int64_t units) const {
+    return {units, workers_.count(), options_.schedule};
+  }
+  [[nodiscard]] Route route(const ChunkSequence& sequence) {
+    return {comm_, path_, workers_, sequence, windows_};
+  }
+
+  /// Opens a collective call. `prepare` runs on root; what it throws, every rank throws.
+  /// @throws Error lost_peer on every rank when they do not make the same call
+  RootPart open(const CallForm& form, const std::function<RootPart()>& prepare);
+
+  /// Runs body(worker, chunk) for this rank's chunks of leaves; an exception of body itself is
+  /// recorded as a failure of the chunk's first task.
+  void compute(const ChunkSequence& sequence, const Leaves& leaves,
+               const std::function<void(Worker&, TaskRange)>& body);
+  /// The same for leaves that this rank holds already, dealt out to its threads alone.
+  void compute_own(TaskRange own, const Leaves& leaves,
+                   const std::function<void(Worker&, TaskRange)>& body);
+
+  /// Runs one(i) for i in `range`, looking now and then whether the call has failed, and records
+  /// what a task throws.
+  /// @param keep_going also after a failure (collect)
+  template <class One>
+  void each(Worker& worker, TaskRange range, bool keep_going, One one);
+
+  /// Ends the computing part: every rank learns whether tasks failed.
+  /// @return all failures in task order, the same on every rank
+  [[nodiscard]] std::vector<TaskFailure> join();
+  /// join(), and MapError on every rank when a task failed.
+  void join_or_throw();
+  /// The call is over: what follows is the caller's own code.
+  void close() { clock_.enter(Phase::compute); }
+  void enter(Phase phase) { clock_.enter(phase); }
+  /// Counts bytes that travelled between ranks.
+  void count_bytes(std::uint64_t in, std::uint64_t out);
+  /// Records the failure of a task. Thread-safe.
+  /// @param stop the others need not go on
+  void fail(const Worker& worker, std::int64_t task, const std::exception_ptr& why,
+            bool stop = true);
+  /// What fail() keeps of an exception.
+  [[nodiscard]] TaskFailure failure_of(const Worker& worker, std::int64_t task,
+                                       const std::exception_ptr& why) const;
+  /// Runs work() on the rank's own thread; what it throws is a failure like a task's, told by the
+  /// next join().
+  template <class Work>
+  void attempt(Work work) {
+    try {
+      work();
+    } catch (...) {
+      fail(crew_.front(), 0, std::current_exception());
+    }
+  }
+  [[nodiscard]] bool stopped() const noexcept {
+    return stop_->load(std::memory_order_relaxed) == call_;
+  }
+  /// What travels between ranks in a node when everyone tells everyone: by rank, on every rank.
+  [[nodiscard]] std::vector<std::vector<std::byte>> exchange(std::span<const std::byte> mine);
+
+  void begin_repetition();
+  [[nodiscard]] Repetition end_repetition();
+  [[nodiscard]] std::vector<TraceRow> take_trace();
+  [[nodiscard]] Timings& timings() noexcept { return timings_; }
+
+private:
+  struct Shared;
+  struct Slot;
+  [[nodiscard]] Slot& slot(std::size_t place) const;
+  struct alignas(128) Hand { // of one thread
+    std::int64_t group = 1;  // tasks between two looks around
+    std::int64_t looked_ns = 0;
+    std::int64_t busy_ns = 0;
+    std::uint64_t tasks = 0;
+    std::uint64_t chunks = 0;
+    std::vector<TraceRow> trace;
+  };
+  void look_around(Worker& worker, std::int64_t done);
+  [[noreturn]] void disagree(const CallForm& form);
+  [[noreturn]] void rethrow_roots(const std::exception_ptr& mine);
+  void run_team(std::int64_t units, const std::function<void(Worker&)>& work);
+  void run_chunk(Worker& worker, TaskRange chunk, const Leaves& leaves,
+                 const std::function<void(Worker&, TaskRange)>& body);
+  void report_progress();
+  void clock_setup() noexcept;
+
+  Comm comm_;
+  PoolOptions options_;
+  Layout layout_;
+  Workers workers_;
+  DataPath path_;
+  WindowPool windows_;
+  NodeWindow memory_;                          // Shared, then one slot a rank of the node
+  std::atomic<std::uint32_t>* stop_ = nullptr; // number of the last call that failed on this node
+  Team team_;
+  std::size_t place_;        // of this rank on its node
+  std::vector<Worker> crew_; // by thread
+  std::vector<Hand> hands_;  // by thread
+  std::mutex failures_mutex_;
+  std::vector<TaskFailure> failures_;
+  std::uint32_t call_ = 0;
+  std::int64_t units_ = 0; // of the current call
+  int exceptions_;         // uncaught when we began
+  PhaseClock clock_;
+  std::int64_t setup_ns_ = monotonic_ns(); // since when the next repetition is being set up
+  ClockOffset offset_;
+  std::int64_t start_ns_ = 0; // of the repetition, own clock
+  std::int64_t begun_ns_ = 0; // when this rank really began
+  RankTimes counters_;
+  std::uint32_t switches_ = 0;
+  std::int64_t progress_ns_ = 0;
+  Repetition current_; // what is known of the repetition when it begins
+  int repetition_ = -1;
+  Timings timings_;
+};
+
+template <class One>
+void Engine::each(Worker& worker, TaskRange range, bool keep_going, One one) {
+  Hand& hand = hands_[static_cast<std::size_t>(worker.thread())];
+  std::int64_t i = range.first;
+  while (i < range.last && (keep_going || !stopped())) {
+    const std::int64_t first = i;
+    const std::int64_t end = i + std::min(range.last - i, hand.group);
+    try {
+      for (; i < end; ++i)
+        one(i);
+    } catch (...) {
+      fail(worker, i++, std::current_exception(), !keep_going);
+    }
+    look_around(worker, i - first);
+  }
+}
+
+} // namespace detail
+} // namespace cleave

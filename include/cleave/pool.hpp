@@ -1,0 +1,193 @@
+/// @file
+/// The library's face: a pool of workers over ranks and threads.
+#pragma once
+
+#include "cleave/distributed.hpp"
+#include "cleave/engine.hpp"
+#include "cleave/transfer.hpp"
+#include "cleave/tree.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace cleave {
+
+/// The leaves of a reduction: they decide its bits.
+struct LeafOptions {
+  std::int64_t grain = 1; ///< the fewest tasks in a leaf: about 100 us of work
+  std::int64_t max_leaves = default_max_leaves;
+};
+
+/// What map_collect returns. Results at root in input order, empty where the task failed; failures
+/// in task order on every rank.
+template <class R>
+struct Outcome {
+  std::vector<std::optional<R>> results;
+  std::vector<TaskFailure> failures;
+};
+
+/// Rows of an image or a grid. Widths in elements a row.
+struct BandShape {
+  std::int64_t rows = 0;
+  std::int64_t in_width = 0;
+  std::int64_t out_width = 0;
+  std::int64_t halo = 0;  ///< rows above and below that a row's result depends on
+  std::int64_t grain = 1; ///< rows in a leaf
+};
+
+namespace detail {
+
+template <class F, class... Args>
+decltype(auto) call_task(F& f, Worker& worker, Args&&... args) {
+  if constexpr (std::is_invocable_v<F&, Args..., Worker&>)
+    return std::invoke(f, std::forward<Args>(args)..., worker);
+  else
+    return std::invoke(f, std::forward<Args>(args)...);
+}
+
+template <class R>
+struct Returned {
+  static_assert(!std::is_void_v<R>, "a task of map must return a value");
+  using type = std::conditional_t<std::is_void_v<R>, int, R>; // no second error behind the first
+};
+
+template <class F, class... Args>
+using TaskResult = typename Returned<std::remove_cvref_t<decltype(call_task(
+    std::declval<F&>(), std::declval<Worker&>(), std::declval<Args>()...))>>::type;
+
+/// Bytes of inputs or results that a worker handles at once: they stay in the cache.
+inline constexpr std::int64_t block_bytes = std::int64_t{64} * 1024;
+
+} // namespace detail
+
+/// A pool of workers: every thread of every rank. All calls are collective: every rank makes the
+/// same calls in the same order, from the thread that made the Pool; the functions given must be
+/// the same on every rank. Calls throw on every rank alike: MapError when a task threw, Error
+/// lost_peer when ranks disagree or one has left.
+///
+/// Tasks are f(input) or f(input, Worker&). Inputs and results may be any trivially copyable type,
+/// the standard containers of such, or a class with Boost.Serialization; pointers, references and
+/// views are refused at compile time.
+class Pool {
+public:
+  /// Collective over the session's job.
+  /// @throws Error bad_input on every rank for options that cannot be had
+  explicit Pool(const Session& session, const PoolOptions& options = {})
+      : Pool(Comm(session, options.comm), options) {}
+  /// Collective over `parent`, which is duplicated; boost::mpi::communicator converts to MPI_Comm.
+  explicit Pool(MPI_Comm parent, const PoolOptions& options = {})
+      : Pool(Comm(parent, options.comm), options) {}
+  explicit Pool(const Comm& comm, const PoolOptions& options = {});
+
+  [[nodiscard]] const Comm& comm() const noexcept { return engine_->comm(); }
+  [[nodiscard]] const Layout& layout() const noexcept { return engine_->layout(); }
+  [[nodiscard]] bool is_root() const noexcept { return comm().is_root(); }
+  /// All workers of the job.
+  [[nodiscard]] int workers() const noexcept { return engine_->workers().count(); }
+  [[nodiscard]] const PoolOptions& options() const noexcept { return engine_->options(); }
+  /// How inputs and results travel: "direct", "window" or "messages".
+  [[nodiscard]] std::string data_path() const { return name(engine_->path()); }
+
+  /// f of every input. Inputs are read at root; results at root in input order, empty elsewhere.
+  /// The first failure stops the rest. Two agreements and the data: on one node each byte is
+  /// copied once each way for workers outside root, not at all for root's own.
+  template <class F, class T>
+  auto map(F f, const std::vector<T>& inputs) -> std::vector<detail::TaskResult<F, const T&>>;
+  /// f of every index in [0, n); n the same on every rank.
+  template <class F>
+  auto map(F f, std::int64_t n) -> std::vector<detail::TaskResult<F, std::int64_t>>;
+  /// f(a, b, ...) of every tuple.
+  template <class F, class... T>
+  auto starmap(F f, const std::vector<std::tuple<T...>>& inputs)
+      -> std::vector<detail::TaskResult<F, const T&...>>;
+  /// map that goes on after a failure and returns what failed beside what did not.
+  template <class F, class T>
+  auto map_collect(F f, const std::vector<T>& inputs) -> Outcome<detail::TaskResult<F, const T&>>;
+  template <class F>
+  auto map_collect(F f, std::int64_t n) -> Outcome<detail::TaskResult<F, std::int64_t>>;
+  /// map whose results stay in memory that root's node shares: nothing is copied out. Valid until
+  /// the next map_view; seen by every rank of root's node when there is one node, else by root.
+  /// @throws Error io when there is no room
+  template <class F, Flat T>
+  auto map_view(F f, const std::vector<T>& inputs)
+      -> std::span<const detail::TaskResult<F, const T&>>;
+
+  /// Folds f(i), i in [0, n), by op: op(a, b) associative, `identity` neutral (it enters once a
+  /// leaf). Each leaf is folded left to right and leaves are joined in a fixed tree: the same bits
+  /// for every layout and schedule. Result on every rank. Three agreements on one node.
+  template <class F, class Op, class R>
+  R map_reduce(F f, std::int64_t n, Op op, R identity, LeafOptions leaves = {});
+  /// The same over inputs read at root.
+  template <class F, class T, class Op, class R>
+  R map_reduce(F f, const std::vector<T>& inputs, Op op, R identity, LeafOptions leaves = {});
+  /// The same for vectorised kernels: f(TaskRange leaf) -> partial, called exactly once per leaf.
+  template <class F, class Op, class R>
+  R reduce_ranges(F f, std::int64_t n, Op op, R identity, LeafOptions leaves = {});
+
+  /// Row by row with neighbours: f(rows, in_rows, in, out, worker) is called exactly once per leaf
+  /// of `grain` rows and fills `out` (rows.size() * out_width) from `in`, the rows in_rows = rows
+  /// widened by the halo and clipped to the whole. Input at root, shape the same on every rank;
+  /// result at root.
+  template <Flat R, Flat T, class F>
+  std::vector<R> map_bands(F f, const std::vector<T>& in, const BandShape& shape);
+
+  /// Runs f() on root alone; its value on every rank. What it throws, every rank throws.
+  template <class F>
+  auto from_root(F f) -> std::remove_cvref_t<std::invoke_result_t<F&>>;
+  /// Root's value for all to read: one copy a node for flat types and vectors of them, one a rank
+  /// for others.
+  template <Portable T>
+  Shared<T> share(const T& value);
+
+  /// Deals root's values out to the ranks in blocks of whole leaves, to stay there.
+  template <Portable T>
+  Distributed<T> scatter(const std::vector<T>& values, LeafOptions leaves = {});
+  /// The values at root in order; empty elsewhere.
+  template <Portable T>
+  std::vector<T> gather(const Distributed<T>& values);
+  /// f of every value where it lies; nothing travels.
+  template <class F, class T>
+  auto map(F f, const Distributed<T>& values) -> Distributed<detail::TaskResult<F, const T&>>;
+  /// Folds f(value) over all values; bits as in map_reduce over the same leaves.
+  template <class F, class T, class Op, class R>
+  R map_reduce(F f, const Distributed<T>& values, Op op, R identity);
+  /// f(leaf, values of the leaf) -> partial, called exactly once per leaf where it lies.
+  template <class F, class T, class Op, class R>
+  R reduce_ranges(F f, const Distributed<T>& values, Op op, R identity);
+
+  /// All ranks start together; the Pool clocks its phases from here on. Collective.
+  void begin_repetition() { engine_->begin_repetition(); }
+  /// Ends it: complete at root, whose Timings keep it. Collective.
+  Repetition end_repetition();
+  /// Chunks since the last call, at root, when options().trace. Collective.
+  [[nodiscard]] std::vector<TraceRow> take_trace() { return engine_->take_trace(); }
+  /// What is known of this launch, and the repetitions so far (at root).
+  [[nodiscard]] const Timings& timings() const noexcept { return engine_->timings(); }
+
+private:
+  template <class Out, class In, class F>
+  std::vector<TaskFailure> run_map(Out& out, In& in, F& f, const detail::CallForm& form,
+                                   std::int64_t tasks, bool collect);
+  template <class In, class R, class Op, class Fold>
+  R run_reduce(In& in, const detail::CallForm& form, std::int64_t tasks, Op op, R identity,
+               LeafOptions options, Fold fold);
+  template <class R, class Op, class Fold>
+  R run_reduce_own(const detail::CallForm& form, const Leaves& leaves, TaskRange own, Op op,
+                   R identity, Fold fold);
+  template <class R, class Op>
+  R join_trees(std::vector<LeafTree<R, Op>>& trees, Op op, R identity);
+
+  std::unique_ptr<detail::Engine> engine_;
+};
+
+} // namespace cleave
+
+#include "cleave/pool_impl.hpp"

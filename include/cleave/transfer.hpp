@@ -1,0 +1,289 @@
+/// @file
+/// Typed inputs and results of one collective call: flat types travel as bytes, others as archives.
+/// Not for users: they see the Pool.
+#pragma once
+
+#include "cleave/chunks.hpp"
+#include "cleave/engine.hpp"
+#include "cleave/serialize.hpp"
+
+#include <bit>
+#include <concepts>
+#include <cstdint>
+#include <exception>
+#include <optional>
+#include <span>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace cleave::detail {
+
+/// Asks the kernel for huge pages under fresh memory: fewer page faults. Advice, never an error.
+void advise_huge(void* memory, std::size_t bytes) noexcept;
+
+/// A vector of n value-initialised elements on huge pages where the kernel grants them.
+template <class T>
+[[nodiscard]] std::vector<T> fresh(std::int64_t n) {
+  std::vector<T> memory;
+  memory.reserve(static_cast<std::size_t>(n));
+  advise_huge(memory.data(), memory.capacity() * sizeof(T));
+  memory.resize(static_cast<std::size_t>(n));
+  return memory;
+}
+
+/// Elements [first, ...) of a larger array, indexed as in that array.
+template <class T>
+struct Window {
+  T* data;
+  std::int64_t first;
+  T& operator[](std::int64_t i) const { return data[i - first]; }
+};
+
+/// The inputs of a call over indices: nothing travels.
+struct Indices {
+  static constexpr bool archived = false;
+  struct View {
+    std::int64_t operator[](std::int64_t i) const { return i; }
+  };
+  static constexpr std::int64_t item_bytes = 1;
+  [[nodiscard]] std::uint64_t address() const { return 0; }
+  void begin(const Route&, const RootPart&, const PartOf&) {}
+  void enter(int, TaskRange) {}
+  [[nodiscard]] View view(int, TaskRange) { return {}; }
+  [[nodiscard]] std::uint64_t bytes_moved() const { return 0; }
+};
+
+/// Inputs whose bytes are their values.
+template <class T>
+class FlatInputs {
+  static_assert(!std::same_as<T, bool>, "std::vector<bool> is no array: use std::vector<char>");
+
+public:
+  static constexpr bool archived = false;
+  static constexpr std::int64_t item_bytes = sizeof(T);
+  explicit FlatInputs(const std::vector<T>& items) : items_(items) {}
+  [[nodiscard]] std::uint64_t address() const {
+    return std::bit_cast<std::uint64_t>(items_.data());
+  }
+  void begin(const Route& route, const RootPart& root, const PartOf& part_of) {
+    const auto bytes =
+        route.comm.is_root() ? std::as_bytes(std::span(items_)) : std::span<const std::byte>();
+    feed_.emplace(route, bytes, root.inputs, root.tasks, item_bytes, part_of);
+  }
+  void enter(int thread, TaskRange chunk) { feed_->enter(thread, chunk); }
+  [[nodiscard]] Window<const T> view(int thread, TaskRange block) {
+    const std::byte* bytes = feed_->read(thread, {block.first, block.size()});
+    return {reinterpret_cast<const T*>(bytes), block.first};
+  }
+  [[nodiscard]] std::uint64_t bytes_moved() const { return feed_->bytes_moved(); }
+
+private:
+  const std::vector<T>& items_;
+  std::optional<Feed> feed_;
+};
+
+/// Inputs that are archived for the other ranks; root reads its own in place.
+template <class T>
+class PackedInputs {
+public:
+  static constexpr bool archived = true;
+  static constexpr std::int64_t item_bytes = sizeof(T);
+  explicit PackedInputs(const std::vector<T>& items) : items_(items) {}
+  [[nodiscard]] std::uint64_t address() const { return 0; }
+
+  /// Collective to its end, whatever an item's serialize() throws: that is thrown afterwards.
+  void begin(const Route& route, const RootPart&, const PartOf& part_of) {
+    part_of_ = part_of;
+    if (!route.comm.is_root())
+      positions_.emplace(route, part_of_);
+    std::exception_ptr failure;
+    const std::vector<std::byte> blob = route.comm.scatter_blobs([&](int rank) {
+      try {
+        return packed(route, rank);
+      } catch (...) {
+        failure = std::current_exception();
+        return std::vector<std::byte>();
+      }
+    });
+    if (failure)
+      std::rethrow_exception(failure);
+    moved_ = blob.size();
+    for (Unpacker from(blob); !from.empty();)
+      received_.push_back(from.get<T>());
+  }
+  void enter(int thread, TaskRange chunk) {
+    if (positions_)
+      positions_->enter(thread, part_of_(chunk));
+  }
+  [[nodiscard]] Window<const T> view(int thread, TaskRange block) {
+    if (!positions_)
+      return {items_.data(), 0};
+    return {received_.data() + positions_->at(thread, block.first), block.first};
+  }
+  [[nodiscard]] std::uint64_t bytes_moved() const { return moved_; }
+
+private:
+  /// The items of a rank's chunks, thread by thread.
+  [[nodiscard]] std::vector<std::byte> packed(const Route& route, int rank) const {
+    Packer packer;
+    for (int w = route.workers.first_of(rank); w < route.workers.first_of(rank + 1); ++w)
+      for_chunks(route.sequence, w, [&](TaskRange chunk) {
+        const Part part = part_of_(chunk);
+        for (std::int64_t i = part.first; i < part.first + part.count; ++i)
+          packer.put(items_[static_cast<std::size_t>(i)]);
+      });
+    return packer.take();
+  }
+
+  const std::vector<T>& items_;
+  PartOf part_of_;
+  std::optional<Positions> positions_;
+  std::vector<T> received_;
+  std::uint64_t moved_ = 0;
+};
+
+template <class T>
+using Inputs = std::conditional_t<Flat<T>, FlatInputs<T>, PackedInputs<T>>;
+
+/// Results whose bytes are their values; bool is kept as a byte, since std::vector<bool> is no
+/// array.
+template <class R>
+class FlatResults {
+public:
+  static constexpr bool archived = false;
+  using Stored = std::conditional_t<std::same_as<R, bool>, unsigned char, R>;
+  static constexpr std::int64_t item_bytes = sizeof(R);
+
+  /// Root's array: made before the others need its address.
+  [[nodiscard]] std::uint64_t allocate(std::int64_t n) {
+    results_ = fresh<Stored>(n);
+    return std::bit_cast<std::uint64_t>(results_.data());
+  }
+  void begin(const Route& route, const RootPart& root, const PartOf& part_of) {
+    start(route, std::as_writable_bytes(std::span(results_)), root, part_of, WindowPool::results);
+  }
+  void enter(int thread, TaskRange chunk) { sink_->enter(thread, chunk); }
+  [[nodiscard]] Window<Stored> view(int thread, TaskRange block) {
+    std::byte* bytes = sink_->place(thread, {block.first, block.size()});
+    return {reinterpret_cast<Stored*>(bytes), block.first};
+  }
+  void commit(int thread, TaskRange block) { sink_->commit(thread, {block.first, block.size()}); }
+  void finish() { sink_->finish(); }
+  [[nodiscard]] std::uint64_t bytes_moved() const { return sink_->bytes_moved(); }
+
+  [[nodiscard]] std::vector<R> take() {
+    if constexpr (std::same_as<Stored, R>)
+      return std::move(results_);
+    else
+      return {results_.begin(), results_.end()};
+  }
+  /// Results with holes where tasks failed.
+  [[nodiscard]] std::vector<std::optional<R>> take_with(const std::vector<TaskFailure>& failures) {
+    std::vector<std::optional<R>> all(results_.begin(), results_.end());
+    for (const TaskFailure& failure : failures)
+      if (!all.empty())
+        all[static_cast<std::size_t>(failure.task)].reset();
+    return all;
+  }
+
+protected:
+  void start(const Route& route, std::span<std::byte> bytes, const RootPart& root,
+             const PartOf& part_of, WindowPool::Use use) {
+    sink_.emplace(route, bytes, root.results, root.tasks, item_bytes, part_of, use);
+  }
+
+private:
+  std::vector<Stored> results_;
+  std::optional<Sink> sink_;
+};
+
+/// Results that are archived on their way to root.
+template <class R>
+class PackedResults {
+public:
+  static constexpr bool archived = true;
+  using Stored = std::optional<R>;
+  static constexpr std::int64_t item_bytes = sizeof(R);
+
+  [[nodiscard]] std::uint64_t allocate(std::int64_t n) {
+    results_.resize(static_cast<std::size_t>(n));
+    return 0;
+  }
+  void begin(const Route& route, const RootPart&, const PartOf& part_of) {
+    route_.emplace(route);
+    part_of_ = part_of;
+    if (route.comm.is_root())
+      return;
+    positions_.emplace(route, part_of);
+    results_.resize(static_cast<std::size_t>(positions_->elements()));
+  }
+  void enter(int thread, TaskRange chunk) {
+    if (positions_)
+      positions_->enter(thread, part_of_(chunk));
+  }
+  [[nodiscard]] Window<Stored> view(int thread, TaskRange block) {
+    if (!positions_)
+      return {results_.data(), 0};
+    return {results_.data() + positions_->at(thread, block.first), block.first};
+  }
+  void commit(int, TaskRange) {}
+  /// Archives this rank's results for root. Local; throws what a result's serialize() throws.
+  void pack() {
+    if (!positions_)
+      return;
+    for (const Stored& result : results_)
+      packer_.put(result);
+    results_.clear();
+    moved_ = packer_.bytes().size();
+  }
+  /// Collective to its end, whatever a result's serialize() throws at root: that is thrown after.
+  void finish() {
+    std::exception_ptr failure;
+    route_->comm.gather_blobs(packer_.bytes(), [&](int rank, const std::vector<std::byte>& blob) {
+      try {
+        unpack(rank, blob);
+      } catch (...) {
+        failure = std::current_exception();
+      }
+    });
+    if (failure)
+      std::rethrow_exception(failure);
+  }
+  [[nodiscard]] std::uint64_t bytes_moved() const { return moved_; }
+
+  [[nodiscard]] std::vector<R> take() {
+    std::vector<R> all;
+    all.reserve(results_.size());
+    for (Stored& result : results_)
+      all.push_back(std::move(*result));
+    return all;
+  }
+  [[nodiscard]] std::vector<Stored> take_with(const std::vector<TaskFailure>&) {
+    return std::move(results_);
+  }
+
+private:
+  /// The results of a rank's chunks, thread by thread.
+  void unpack(int rank, std::span<const std::byte> blob) {
+    Unpacker from(blob);
+    for (int w = route_->workers.first_of(rank); w < route_->workers.first_of(rank + 1); ++w)
+      for_chunks(route_->sequence, w, [&](TaskRange chunk) {
+        for (std::int64_t i = chunk.first; i < chunk.last; ++i)
+          results_[static_cast<std::size_t>(i)] = from.get<Stored>();
+      });
+  }
+
+  std::optional<Route> route_;
+  PartOf part_of_;
+  std::optional<Positions> positions_;
+  std::vector<Stored> results_; // root: by task; elsewhere: by position
+  Packer packer_;
+  std::uint64_t moved_ = 0;
+};
+
+template <class R>
+using Results =
+    std::conditional_t<Flat<R> && std::default_initializable<R>, FlatResults<R>, PackedResults<R>>;
+
+} // namespace cleave::detail

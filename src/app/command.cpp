@@ -1,0 +1,190 @@
+#include "command.hpp"
+
+#include "../words.hpp"
+#include "cleave/provenance.hpp"
+#include "cleave/version.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <array>
+#include <string_view>
+
+namespace cleave::app {
+namespace {
+
+const char* const run_examples = R"(
+Examples:
+  cleave run squares -p n=20                      on this process alone
+  cleave run ep -p class=A -n 4                   starts mpirun with 4 ranks
+  mpirun -q -n 4 cleave run ep -p class=A --repetitions 7 -o a.h5
+  cleave run jobs/denoise.toml --threads 2 --result answer.json
+  cleave run ep -p class=C -n 64 --dry-run        says what it would do
+
+Exit status: 0 done and verified, 2 bad input, 3 wrong answer, failed task or file.)";
+
+const char* const layout_examples = R"(
+Examples:
+  cleave layout -n 4                  starts mpirun with 4 ranks
+  mpirun -q -n 4 cleave layout        who runs where, and what is odd about it
+  srun --mpi=pmix cleave layout --json)";
+
+const char* const list_examples = R"(
+Examples:
+  cleave list                         the workloads
+  cleave list ep                      parameters of one, with types, ranges and defaults)";
+
+std::string version_text() {
+  std::string text = std::string("cleave ") + version + "\n";
+  for (const auto& [name, value] : machine_facts())
+    if (name.ends_with("_version") || name == "compiler" || name == "build_type")
+      text += "  " + name + ": " + value.substr(0, value.find('\n')) + "\n";
+  return text;
+}
+
+void add_output_options(CLI::App& app, Command& command) {
+  app.add_flag("--json", command.json, "Print one JSON object and nothing else");
+  auto* verbose = app.add_flag("-v,--verbose", command.verbose, "Print more");
+  app.add_flag("-q,--quiet", command.quiet, "Print errors only")->excludes(verbose);
+  app.add_option("--log-level", command.log_level,
+                 "Log lines with their rank on standard error: trace, debug, info, warning, "
+                 "error or off")
+      ->type_name("LEVEL")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "off"}));
+}
+
+void add_launch_options(CLI::App& app, Request& request) {
+  app.add_option("-n,--ranks", request.ranks, "Start mpirun with so many ranks")
+      ->type_name("RANKS");
+  app.add_option("--threads", request.threads, "Workers in a rank, or auto: one per core (auto)")
+      ->type_name("N");
+}
+
+void add_measure_options(CLI::App& app, Request& request) {
+  app.add_option("--schedule", request.schedule, "Technique and smallest chunk, as cyclic,64")
+      ->type_name("NAME,CHUNK");
+  app.add_option("--warmup", request.warm_ups, "Repetitions before those that count (0)")
+      ->type_name("N");
+  app.add_option("--repetitions", request.repetitions, "Measured repetitions (1)")->type_name("N");
+  app.add_option("--budget", request.budget_s, "Start no repetition after so many seconds")
+      ->type_name("SECONDS");
+  app.add_option("--seed", request.seed, "Of the workers' random streams (0)")->type_name("N");
+  app.add_option("--patience", request.patience_s,
+                 "Name a rank that the others wait for so long (60)")
+      ->type_name("SECONDS");
+  app.add_option("--simd", request.simd, "Instruction set that kernels must use (the best)")
+      ->type_name("NAME");
+}
+
+void add_file_options(CLI::App& app, Request& request) {
+  app.add_option("-o,--output", request.timings, "Timings file (results/WORKLOAD-UTC-NxRxT.h5)")
+      ->type_name("FILE");
+  app.add_option("--result", request.result, "Write the answer: .h5, .json or .csv")
+      ->type_name("FILE");
+  app.add_flag("--force", request.force, "Replace existing files");
+  app.add_flag("--trace", request.trace, "Write NAME.trace.h5: every chunk, by whom and when");
+  app.add_flag("--dry-run", request.dry_run, "Prepare, say what would be done, write nothing");
+}
+
+CLI::App* add_run(CLI::App& app, Command& command) {
+  CLI::App* run = app.add_subcommand("run", "Do a job: compute, check, time, record");
+  run->add_option("JOB", command.request.job,
+                  "A workload (see cleave list) or a job file, JOB.toml")
+      ->type_name("")
+      ->required();
+  run->add_option("-p,--parameter", command.request.parameters, "A parameter of the workload")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  add_launch_options(*run, command.request);
+  add_measure_options(*run, command.request);
+  add_file_options(*run, command.request);
+  add_output_options(*run, command);
+  run->footer(run_examples);
+  return run;
+}
+
+CLI::App* add_layout(CLI::App& app, Command& command) {
+  CLI::App* layout = app.add_subcommand("layout", "Who runs where, and what is odd about it");
+  add_launch_options(*layout, command.request);
+  add_output_options(*layout, command);
+  layout->footer(layout_examples);
+  return layout;
+}
+
+CLI::App* add_list(CLI::App& app, Command& command) {
+  CLI::App* list = app.add_subcommand("list", "The workloads and their parameters");
+  list->add_option("WORKLOAD", command.workload, "Show this one's parameters")->type_name("");
+  list->footer(list_examples);
+  return list;
+}
+
+std::vector<std::string> option_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options())
+    for (const std::string& name : option->get_lnames())
+      names.push_back("--" + name);
+  return names;
+}
+
+std::string help_hint(const CLI::App& app) {
+  return app.get_parent() == nullptr ? "see cleave --help"
+                                     : "see cleave " + app.get_name() + " --help";
+}
+
+std::string unknown_option(const CLI::App& verb, const std::string& given) {
+  const std::string option = given.substr(0, given.find('='));
+  const std::string meant = nearest(option, option_names(verb));
+  return "unknown option " + in_quotes(option) + "; " +
+         (meant.empty() ? "" : "did you mean " + in_quotes(meant) + "? ") + help_hint(verb);
+}
+
+// What the parser met, in our words.
+std::string refusal(const CLI::App& app, const CLI::App& verb, const CLI::ParseError& error) {
+  const std::vector<std::string> extras = verb.remaining(true);
+  if (!extras.empty() && extras.front().starts_with("-"))
+    return unknown_option(verb, extras.front());
+  if (&app == &verb)
+    return extras.empty() ? "say what to do: run, layout or list; " + help_hint(app)
+                          : unknown_name("command", extras.front(), {"run", "layout", "list"});
+  if (!extras.empty())
+    return "unexpected argument " + in_quotes(extras.front()) + "; " + help_hint(verb);
+  if (std::string_view(error.what()) == "JOB is required")
+    return "name a workload or a job file; cleave list shows the workloads";
+  return std::string(error.what()) + "; " + help_hint(verb);
+}
+
+} // namespace
+
+std::variant<Command, Farewell> parse_command(int argc, char** argv) {
+  Command command;
+  command.request.argv.assign(argv, argv + argc);
+  CLI::App app("Cleave splits a CPU-bound computation over ranks and threads, joins the results in "
+               "order,\nproves them right and records how long everything took.",
+               "cleave");
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+  app.set_version_flag("--version", version_text, "Versions of cleave and of its libraries");
+  app.footer("\ncleave COMMAND --help tells more, with examples.");
+  const std::array<std::pair<CLI::App*, Verb>, 3> verbs = {
+      {{add_run(app, command), Verb::run},
+       {add_layout(app, command), Verb::layout},
+       {add_list(app, command), Verb::list}}};
+  const CLI::App* chosen = &app;
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForVersion& call) {
+    return Farewell{0, call.what(), false};
+  } catch (const CLI::CallForHelp&) {
+    return Farewell{0, app.help(), false};
+  } catch (const CLI::ParseError& error) {
+    for (const auto& [verb_app, verb] : verbs)
+      if (verb_app->parsed())
+        chosen = verb_app;
+    return Farewell{2, refusal(app, *chosen, error), command.json};
+  }
+  for (const auto& [verb_app, verb] : verbs)
+    if (verb_app->parsed())
+      command.verb = verb;
+  return command;
+}
+
+} // namespace cleave::app

@@ -1,0 +1,122 @@
+#include "json.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace cleave::app {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json error_object(const Error& error) {
+  const ErrorPlace& place = error.place();
+  return {{"kind", name(error.kind())},
+          {"message", error.message()},
+          {"file", place.file.empty() ? Json() : Json(place.file)},
+          {"line", place.line == 0 ? Json() : Json(place.line)},
+          {"key", place.key.empty() ? Json() : Json(place.key)}};
+}
+
+Json facts_object(const Summary& facts) {
+  Json object = Json::object();
+  for (const Fact& fact : facts)
+    object[fact.name] = std::visit([](const auto& value) { return Json(value); }, fact.value);
+  return object;
+}
+
+Json layout_counts(const Layout& layout) {
+  return {{"nodes", layout.nodes().size()},
+          {"ranks", layout.ranks().size()},
+          {"threads", layout.threads()}};
+}
+
+// A broken text must not cost the whole object: what is no UTF-8 is replaced.
+std::string dump(const Json& object) {
+  return object.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+void add_plan(Json& object, const RunReport& report) {
+  object["dry_run"] = true;
+  object["tasks"] = report.start.tasks;
+  object["leaves"] = report.start.leaves;
+  object["memory_bytes"] = report.start.memory_bytes;
+  Json files = Json::array();
+  for (const auto& file : report.start.files)
+    files.push_back(file.string());
+  object["files"] = files;
+}
+
+void add_outcome(Json& object, const RunReport& report) {
+  object["repetitions"] = report.timings.run.size();
+  object["median_s"] = report.median_s; // NaN becomes null
+  object["interval_s"] =
+      report.interval_s ? Json{report.interval_s->lo, report.interval_s->hi} : Json();
+  object["rate"] = report.rate ? Json(*report.rate) : Json();
+  object["rate_unit"] = report.rate_unit;
+  object["imbalance"] = report.imbalance_percent;
+  object["verified"] = report.verified();
+  object["how_verified"] = report.verdict.how;
+  object["checksum"] = hex16(report.checksum);
+  object["result"] = facts_object(report.result);
+  object["timings_file"] =
+      report.timings_file.empty() ? Json() : Json(report.timings_file.string());
+  if (!report.errors.empty())
+    object["error"] = error_object(report.errors.front());
+}
+
+} // namespace
+
+std::string report_json(const RunReport& report) {
+  Json object;
+  object["workload"] = report.start.workload;
+  object["parameters"] = facts_object(report.start.parameters);
+  object["layout"] = layout_counts(report.start.layout);
+  object["schedule"] = report.start.schedule;
+  if (report.dry_run)
+    add_plan(object, report);
+  else
+    add_outcome(object, report);
+  return dump(object);
+}
+
+std::string error_json(const Error& error) {
+  return dump(Json{{"error", error_object(error)}});
+}
+
+std::string layout_json(const Layout& layout, const std::string& data_path) {
+  Json nodes = Json::array();
+  for (const NodePlace& node : layout.nodes())
+    nodes.push_back({{"name", node.name},
+                     {"cpu_model", node.cpu_model},
+                     {"cores", node.cores},
+                     {"cpus", node.cpus},
+                     {"sockets", node.sockets},
+                     {"quota_cpus", node.quota_cpus > 0 ? Json(node.quota_cpus) : Json()},
+                     {"shm_bytes", node.shm_bytes}});
+  Json ranks = Json::array();
+  for (const RankPlace& rank : layout.ranks())
+    ranks.push_back({{"rank", ranks.size()},
+                     {"node", rank.node},
+                     {"pid", rank.pid},
+                     {"threads", rank.threads},
+                     {"cpus", cpu_list(rank.cpus)},
+                     {"cores", rank.cores.size()}});
+  Json found = Json::array();
+  for (const Finding& finding : findings(layout))
+    found.push_back(
+        {{"severity", finding.severity == Finding::Severity::warning ? "warning" : "note"},
+         {"what", finding.what},
+         {"mend", finding.mend.empty() ? Json() : Json(finding.mend)}});
+  Json object = {{"summary", layout.summary()},
+                 {"shape", layout.shape()},
+                 {"workers", layout.workers()},
+                 {"threads", layout.threads()},
+                 {"oversubscribed", layout.oversubscribed()},
+                 {"nodes", nodes},
+                 {"ranks", ranks},
+                 {"findings", found}};
+  if (!data_path.empty())
+    object["data_path"] = data_path;
+  return dump(object);
+}
+
+} // namespace cleave::app

@@ -1,0 +1,214 @@
+// The program, top to bottom: argv -> Command -> one call -> text or JSON -> exit status.
+#include "cleave/main.hpp"
+
+#include "cleave/discover.hpp"
+#include "cleave/launch.hpp"
+#include "cleave/pool.hpp"
+#include "cleave/run.hpp"
+#include "cleave/session.hpp"
+#include "command.hpp"
+#include "ending.hpp"
+#include "json.hpp"
+#include "text.hpp"
+
+#include <spdlog/logger.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <new>
+#include <string>
+#include <thread>
+
+namespace cleave {
+namespace app {
+namespace {
+
+void say(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout); // a pipe to mpirun buffers, and the work ahead is long
+}
+
+void tell(const Error& error, bool json, int rank = -1) {
+  if (json)
+    say(error_json(error));
+  const std::string text = error_text(error, rank);
+  std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
+void say_farewell(const Farewell& farewell) {
+  if (farewell.status == 0)
+    say(farewell.text);
+  else
+    tell(Error(ErrorKind::bad_input, farewell.text), farewell.json);
+}
+
+// Any exception as an Error, so that main has one kind of failure to end by.
+Error current_error() {
+  try {
+    throw;
+  } catch (const Error& error) {
+    return error;
+  } catch (const std::bad_alloc&) {
+    return {ErrorKind::io, "out of memory; use more nodes or a smaller problem"};
+  } catch (const std::exception& error) {
+    return {ErrorKind::failed_task, error.what()};
+  } catch (...) {
+    return {ErrorKind::failed_task, "an exception of an unknown type"};
+  }
+}
+
+// Log lines with their rank, on standard error.
+class Log {
+public:
+  Log(const std::string& level, int rank)
+      : logger_("cleave", std::make_shared<spdlog::sinks::stderr_sink_st>()) {
+    logger_.set_pattern("[%H:%M:%S.%e] [rank " + std::to_string(rank) + "] [%l] %v");
+    logger_.set_level(spdlog::level::from_str(level));
+  }
+  spdlog::logger* operator->() { return &logger_; }
+
+private:
+  spdlog::logger logger_;
+};
+
+CommOptions comm_options(const Command& command, Log& log) {
+  CommOptions options;
+  options.patience_s = requested_patience(command.request);
+  options.on_absent = [&log](const std::string& who) { log->warn("{}", who); };
+  return options;
+}
+
+int run_job(const Comm& comm, const Command& command, const std::vector<Workload>& workloads,
+            Log& log) {
+  const Plan plan = agree_on_plan(comm, command.request, workloads);
+  log->debug("plan agreed: {}, schedule {}", plan.workload, plan.schedule.text());
+  const bool text = !command.json && !command.quiet;
+  ProgressLine progress;
+  Observer observer;
+  observer.on_start = [&](const RunStart& start) {
+    if (text)
+      say(start_text(start, command.verbose));
+  };
+  observer.on_progress = [&](const Progress& p) {
+    if (text)
+      progress.show(p);
+  };
+  observer.on_repetition = [&](const Repetition& repetition, int index, bool warm_up) {
+    log->info("{} {}: {} s", warm_up ? "warm-up" : "repetition", index + 1, repetition.wall_s);
+    progress.clear();
+    if (text && command.verbose)
+      say(repetition_text(repetition, index, warm_up));
+  };
+  observer.on_note = [&](const std::string& note) { log->info("{}", note); };
+  const RunReport report = run(comm, plan, workloads, observer);
+  if (!comm.is_root())
+    return report.status;
+  progress.clear();
+  if (command.json)
+    say(report_json(report));
+  else if (text)
+    say(report.dry_run ? dry_run_text(report.start) : report_text(report, command.verbose));
+  for (const Error& error : report.errors)
+    tell(error, false); // the JSON object has it already
+  return report.status;
+}
+
+int show_layout(const Comm& comm, const Command& command) {
+  PoolOptions options;
+  options.threads = requested_threads(command.request);
+  options.comm = comm.options();
+  const Pool pool(comm, options);
+  const std::string path = command.verbose || command.json ? pool.data_path() : "";
+  if (comm.is_root())
+    say(command.json ? layout_json(pool.layout(), path) : layout_text(pool.layout(), path));
+  return 0;
+}
+
+// What this rank does once MPI is there; every failure ends all ranks together.
+int work(const Session& session, const Command& command, const std::vector<Workload>& workloads) {
+  Log log(command.log_level, launched_rank());
+  Ending ending;
+  std::optional<Comm> comm; // outlives the failure, whose ranks may still be waiting in it
+  try {
+    comm.emplace(session, comm_options(command, log));
+    ending.status = command.verb == Verb::layout ? show_layout(*comm, command)
+                                                 : run_job(*comm, command, workloads, log);
+  } catch (...) {
+    ending.error = current_error();
+    ending.status = exit_status(ending.error->kind());
+    if (comm)
+      comm->leave(ending.error->what());
+  }
+  return end_together(ending,
+                      [&](const Error& error, int rank) { tell(error, command.json, rank); });
+}
+
+// With -n and no launcher around: refuse what is wrong at once, then become mpirun.
+void launch_if_asked(const Command& command, const std::vector<Workload>& workloads) {
+  const std::optional<int> ranks = requested_ranks(command.request);
+  if (!ranks || under_launcher() || singletons_suspected())
+    return;
+  if (command.verb == Verb::run)
+    (void)make_plan(command.request, read_job_file(command.request), workloads);
+  const std::vector<std::string>& argv = command.request.argv;
+  const Layout here = discover_here();
+  const int most = 32 * here.usable_cores(0); // far more would only choke this machine
+  if (*ranks > most)
+    throw Error(ErrorKind::bad_input,
+                "at most " + std::to_string(most) + " ranks are started here, 32 for each of its " +
+                    "cores; use mpirun yourself for more",
+                {"", 0, "-n"});
+  become(launch_line(*ranks, requested_threads(command.request), here, this_program(),
+                     {argv.begin() + 1, argv.end()}, geteuid() == 0));
+}
+
+void list(const Command& command, const std::vector<Workload>& workloads) {
+  say(command.workload.empty() ? list_text(workloads)
+                               : workload_text(find_workload(workloads, command.workload)));
+}
+
+// Ends before ranks can talk: rank 0 tells. mpirun kills all at the first status that is not 0, so
+// the silent ranks leave rank 0 time to speak.
+int end_before_mpi(int status, const std::function<void()>& tell_user) {
+  if (launched_rank() == 0)
+    tell_user();
+  else if (status != 0)
+    std::this_thread::sleep_for(std::chrono::seconds(2));
+  return status;
+}
+
+int carry_out(int argc, char** argv, const Command& command,
+              const std::vector<Workload>& workloads) {
+  std::optional<Session> session;
+  try {
+    if (command.verb == Verb::list) {
+      if (launched_rank() == 0)
+        list(command, workloads);
+      return 0;
+    }
+    launch_if_asked(command, workloads);
+    session.emplace(argc, argv);
+  } catch (...) { // no rank can ask another yet
+    const Error error = current_error();
+    return end_before_mpi(exit_status(error.kind()), [&] { tell(error, command.json); });
+  }
+  return work(*session, command, workloads);
+}
+
+} // namespace
+} // namespace app
+
+int main(int argc, char** argv, const std::vector<Workload>& workloads) {
+  app::tell_before_terminating();
+  const auto parsed = app::parse_command(argc, argv);
+  if (const auto* command = std::get_if<app::Command>(&parsed))
+    return app::carry_out(argc, argv, *command, workloads);
+  const auto& farewell = std::get<app::Farewell>(parsed);
+  return app::end_before_mpi(farewell.status, [&] { app::say_farewell(farewell); });
+}
+
+} // namespace cleave

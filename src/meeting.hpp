@@ -1,0 +1,61 @@
+/// @file
+/// The meeting of a node's ranks in shared memory: who has arrived, what they said, who has left.
+#pragma once
+
+#include "cleave/comm.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace cleave {
+
+/// Rounds of agreement among the ranks of one node, in a node window: every rank writes its words
+/// into its own slot and says so; the leader folds them (asking the other nodes if there are any)
+/// and releases all. Waiting spins briefly, then sleeps on a futex of the window: a raw SYS_futex
+/// without the private flag, since libstdc++'s atomic::wait never wakes another process.
+class Meeting {
+public:
+  /// Bytes of window that a node of `ranks` ranks needs.
+  [[nodiscard]] static std::int64_t bytes_for(int ranks) noexcept;
+
+  /// @param window at least bytes_for(names.size()) zeroed bytes, shared by the node
+  /// @param place this rank's position on the node, 0 is the leader
+  /// @param names of the node's ranks, for messages
+  Meeting(NodeWindow window, int place, std::vector<std::string> names, const CommOptions& options);
+
+  /// One round. `fold` is called by the leader with the node's outcome and returns the job's.
+  Agreement agree(const Words& words, const std::function<Agreement(const Agreement&)>& fold);
+  void leave(const std::string& reason) noexcept;
+  void yield_at_once(bool on) noexcept { yield_ = on; }
+  [[nodiscard]] bool yields() const noexcept { return yield_; }
+  /// Why nobody need wait any longer, once a rank has left. What has arrived before counts: look
+  /// for it again before throwing this.
+  [[nodiscard]] std::optional<Error> left() const;
+  /// Names whom this rank waits for, when patience is at its end again.
+  void name_absent(std::chrono::steady_clock::time_point since,
+                   const std::function<std::string()>& absent);
+
+private:
+  struct Gate;
+  struct Slot;
+  Agreement gather_node(std::uint32_t round);
+  template <class Ready, class Absent>
+  void wait(std::atomic<std::uint32_t>& word, std::atomic<std::uint32_t>& asleep,
+            std::uint32_t asleep_mark, Ready ready, Absent absent);
+
+  NodeWindow window_;
+  Gate* gate_;
+  Slot* slots_;
+  int place_;
+  std::vector<std::string> names_;
+  std::chrono::duration<double> patience_;
+  std::function<void(const std::string&)> on_absent_;
+  std::chrono::steady_clock::time_point named_{};
+  std::uint32_t round_ = 0;
+  bool yield_ = false;
+};
+
+} // namespace cleave

@@ -1,0 +1,116 @@
+#include "new_file.hpp"
+
+#include "handle.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio> // renameat2
+#include <cstring>
+#include <random>
+#include <string>
+#include <utility>
+
+namespace cleave {
+namespace {
+
+struct DescriptorTraits {
+  using Value = int;
+  static constexpr int none = -1;
+  static void close(int descriptor) noexcept { ::close(descriptor); }
+};
+using Descriptor = Handle<DescriptorTraits>;
+
+void require(bool succeeded, const char* doing) {
+  if (!succeeded)
+    throw FileFailure(doing, errno);
+}
+
+std::filesystem::path temporary_name(const std::filesystem::path& final_name) {
+  std::random_device device;
+  std::filesystem::path name = final_name;
+  name += "." + std::to_string(device()) + std::to_string(device()) + ".tmp";
+  return name;
+}
+
+Descriptor opened(const std::filesystem::path& path, int flags) {
+  Descriptor descriptor(open(path.c_str(), flags | O_CLOEXEC, 0666));
+  require(static_cast<bool>(descriptor), (flags & O_CREAT) != 0 ? "create it" : "open it");
+  return descriptor;
+}
+
+void bring_to_disk(const Descriptor& descriptor) {
+  // EINVAL: a file system on which directories are always in step.
+  require(fsync(descriptor.get()) == 0 || errno == EINVAL, "bring it to the disk");
+}
+
+void write_all(int descriptor, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = write(descriptor, bytes.data(), bytes.size());
+    require(written >= 0 || errno == EINTR, "write it");
+    bytes = bytes.subspan(written > 0 ? static_cast<std::size_t>(written) : 0);
+  }
+}
+
+bool no_hard_links(int error) {
+  return error == EPERM || error == ENOTSUP || error == ENOSYS || error == EMLINK;
+}
+
+} // namespace
+
+FileFailure::FileFailure(const char* doing, int error)
+    : std::runtime_error(std::string("cannot ") + doing + ": " + std::strerror(error)),
+      error_(error) {}
+
+NewFile::NewFile(const std::filesystem::path& final_name)
+    : final_(final_name), temporary_(temporary_name(final_name)) {}
+
+NewFile::NewFile(NewFile&& other) noexcept
+    : final_(std::move(other.final_)), temporary_(std::exchange(other.temporary_, {})) {}
+
+NewFile& NewFile::operator=(NewFile&& other) noexcept {
+  std::swap(final_, other.final_);
+  std::swap(temporary_, other.temporary_);
+  return *this;
+}
+
+NewFile::~NewFile() {
+  if (!temporary_.empty())
+    unlink(temporary_.c_str());
+}
+
+void NewFile::write(std::span<const std::byte> bytes) const {
+  const Descriptor descriptor = opened(temporary_, O_WRONLY | O_CREAT | O_EXCL);
+  write_all(descriptor.get(), bytes);
+  bring_to_disk(descriptor);
+}
+
+void NewFile::sync() const {
+  bring_to_disk(opened(temporary_, O_RDONLY));
+}
+
+void NewFile::sync_directory() const {
+  const auto parent = final_.parent_path();
+  bring_to_disk(opened(parent.empty() ? "." : parent, O_RDONLY | O_DIRECTORY));
+}
+
+void NewFile::publish() {
+  // rename() would overwrite a file that has appeared since anybody looked; link() refuses.
+  if (link(temporary_.c_str(), final_.c_str()) == 0)
+    require(unlink(temporary_.c_str()) == 0, "remove its temporary name");
+  else
+    require(no_hard_links(errno) && renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD,
+                                              final_.c_str(), RENAME_NOREPLACE) == 0,
+            "give it its name");
+  temporary_.clear();
+  sync_directory();
+}
+
+void NewFile::replace() {
+  require(rename(temporary_.c_str(), final_.c_str()) == 0, "give it its name");
+  temporary_.clear();
+  sync_directory();
+}
+
+} // namespace cleave

@@ -1,0 +1,185 @@
+#include "outputs.hpp"
+
+#include "../words.hpp"
+#include "cleave/provenance.hpp"
+#include "cleave/store.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <ctime>
+#include <fstream>
+#include <sstream>
+#include <vector>
+
+namespace cleave {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::int64_t seconds_since_1970() {
+  return std::chrono::duration_cast<std::chrono::seconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+} // namespace
+
+std::string utc_text(std::int64_t seconds) {
+  const std::time_t time = seconds;
+  std::tm parts{};
+  gmtime_r(&time, &parts);
+  std::array<char, 32> text{};
+  const std::size_t length = std::strftime(text.data(), text.size(), "%Y%m%dT%H%M%SZ", &parts);
+  return {text.data(), length};
+}
+
+fs::path default_timings(const std::string& workload, const Layout& layout, std::int64_t seconds) {
+  std::vector<int> ranks_of(layout.nodes().size());
+  for (const RankPlace& rank : layout.ranks())
+    ++ranks_of[static_cast<std::size_t>(rank.node)];
+  const std::string stem = workload + "-" + utc_text(seconds) + "-" +
+                           std::to_string(layout.nodes().size()) + "x" +
+                           std::to_string(*std::max_element(ranks_of.begin(), ranks_of.end())) +
+                           "x" + std::to_string(layout.threads());
+  fs::path file = fs::path("results") / (stem + ".h5");
+  for (int i = 2; fs::exists(file); ++i)
+    file.replace_filename(stem + "-" + std::to_string(i) + ".h5");
+  return file;
+}
+
+fs::path beside(const fs::path& timings, const std::string& suffix) {
+  fs::path file = timings;
+  return file.replace_extension().concat(suffix);
+}
+
+OutputFiles::OutputFiles(const Plan& plan, const Workload& workload, const Values& values,
+                         const Layout& layout)
+    : timings_(plan.timings) {
+  if (!plan.timings.empty())
+    outputs_.push_back({plan.timings, "-o"});
+  else
+    timings_ = default_timings(plan.workload, layout, seconds_since_1970());
+  if (plan.trace)
+    outputs_.push_back({beside(timings_, ".trace.h5"), "--trace"});
+  if (!plan.result.empty())
+    outputs_.push_back({plan.result, "--result"});
+  for (const Parameter& parameter : workload.parameters)
+    if (parameter.type == ParameterType::output_file && !values.file(parameter.name).empty())
+      outputs_.push_back({values.file(parameter.name), parameter.name});
+
+  if (const fs::path folder = timings_.parent_path(); plan.timings.empty())
+    check_output(fs::exists(folder) ? timings_ : timings_.filename(), plan.force);
+  for (const Output& output : outputs_) {
+    refuse_overwriting(output, workload, values);
+    if (output.key == "--trace" && plan.timings.empty())
+      continue; // beside the default name, in a folder that may not be there yet
+    try {
+      check_output(output.file, plan.force);
+    } catch (const Error& error) {
+      throw Error(error.kind(), error.message(), {output.file.string(), 0, output.key});
+    }
+  }
+}
+
+void OutputFiles::refuse_overwriting(const Output& output, const Workload& workload,
+                                     const Values& values) const {
+  const ErrorPlace place{output.file.string(), 0, output.key};
+  const fs::path file = output.file.lexically_normal();
+  for (const Output& other : outputs_) {
+    if (&other == &output)
+      break;
+    if (other.file.lexically_normal() == file)
+      throw Error(ErrorKind::bad_input,
+                  "is also what " + other.key + " names; give each its own file", place);
+  }
+  for (const Parameter& parameter : workload.parameters)
+    if (parameter.type == ParameterType::input_file &&
+        values.file(parameter.name).lexically_normal() == file)
+      throw Error(ErrorKind::bad_input, "would overwrite the input; give it another name", place);
+}
+
+std::vector<fs::path> OutputFiles::all() const {
+  std::vector<fs::path> files{timings_};
+  for (const Output& output : outputs_)
+    if (output.file != timings_)
+      files.push_back(output.file);
+  return files;
+}
+
+RunInfo run_info(RunInfo launch, const Plan& plan, const Workload& workload, const Values& values,
+                 const Job& job, const std::string& simd) {
+  RunInfo info = std::move(launch);
+  info.workload = plan.workload;
+  info.schedule = plan.schedule.text();
+  info.work_unit = job.unit();
+  info.work_items = job.work();
+  info.tasks = job.tasks();
+  std::string parameters;
+  for (const auto& [name, text] : values.all())
+    parameters.append(name).append(" = ").append(text).append("\n");
+  const std::string config = plan.workload + "\n" + parameters;
+  info.config_hash = hex16(checksum(std::as_bytes(std::span(config))));
+
+  std::map<std::string, std::string>& facts = info.provenance;
+  facts.merge(machine_facts());
+  facts["argv"] = join(plan.argv, " ");
+  facts["job_file"] = plan.job_file;
+  facts["cwd"] = fs::current_path().string();
+  facts["parameters"] = parameters;
+  facts["simd_target"] = simd;
+  std::vector<std::string> inputs;
+  for (const Parameter& parameter : workload.parameters)
+    if (parameter.type == ParameterType::input_file && !values.file(parameter.name).empty())
+      inputs.push_back(parameter.name + "=" + file_checksum(values.file(parameter.name)));
+  facts["input_xxh3"] = join(inputs, " ");
+  return info;
+}
+
+std::string file_checksum(const fs::path& file) {
+  const std::ifstream stream(file, std::ios::binary);
+  std::ostringstream bytes;
+  bytes << stream.rdbuf();
+  return stream.is_open() && !bytes.bad() ? hex16(checksum(std::as_bytes(std::span(bytes.view()))))
+                                          : "unreadable";
+}
+
+ProgressFile::ProgressFile(fs::path file, std::string workload)
+    : file_(std::move(file)), workload_(std::move(workload)) {}
+
+ProgressFile::~ProgressFile() {
+  std::error_code ignored;
+  fs::remove(file_, ignored);
+}
+
+void ProgressFile::write(const Progress& progress) noexcept {
+  const std::int64_t time = monotonic_ns();
+  if (written_ns_ != 0 && time - written_ns_ < 1'000'000'000)
+    return;
+  written_ns_ = time;
+  try {
+    fs::path temporary = file_;
+    temporary += "." + std::to_string(getpid());
+    {
+      std::ofstream line(temporary);
+      line << "{\"workload\":\"" << workload_ << "\",\"pid\":" << getpid()
+           << ",\"repetition\":" << progress.repetition
+           << ",\"repetitions\":" << progress.repetitions
+           << ",\"warm_up\":" << (progress.warm_up ? "true" : "false")
+           << ",\"fraction\":" << progress.fraction << ",\"elapsed_s\":" << progress.elapsed_s
+           << ",\"left_s\":";
+      if (std::isnan(progress.left_s))
+        line << "null}\n";
+      else
+        line << progress.left_s << "}\n";
+    }
+    fs::rename(temporary, file_);
+  } catch (const std::exception&) {
+    written_ns_ = time; // nobody to tell; the next line may get through
+  }
+}
+
+} // namespace cleave

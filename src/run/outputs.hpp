@@ -1,0 +1,80 @@
+/// @file
+/// What a run writes: names of its files, what it records of itself, the progress file.
+#pragma once
+
+#include "cleave/layout.hpp"
+#include "cleave/run.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace cleave {
+
+/// "20260131T235959Z" for seconds since 1970. Local, thread-safe.
+[[nodiscard]] std::string utc_text(std::int64_t seconds);
+
+/// results/WORKLOAD-UTC-NxRxT.h5 under the working directory, with a number added when such a file
+/// exists; N nodes, the most ranks R of a node, the most threads T of a rank. Local.
+[[nodiscard]] std::filesystem::path default_timings(const std::string& workload,
+                                                    const Layout& layout, std::int64_t seconds);
+
+/// The file beside `timings` with another suffix: NAME.h5 -> NAME + suffix. Local, thread-safe.
+[[nodiscard]] std::filesystem::path beside(const std::filesystem::path& timings,
+                                           const std::string& suffix);
+
+/// The files that a run writes: named, and refused before any work.
+class OutputFiles {
+public:
+  /// Nothing yet: what ranks other than root hold.
+  OutputFiles() = default;
+  /// Names all of them and looks whether they can be written. Root alone.
+  /// @throws Error bad_input when one exists (without force), cannot be written, is named twice, or
+  ///         is an input
+  OutputFiles(const Plan& plan, const Workload& workload, const Values& values,
+              const Layout& layout);
+
+  [[nodiscard]] const std::filesystem::path& timings() const noexcept { return timings_; }
+  /// All of them, the timings file first.
+  [[nodiscard]] std::vector<std::filesystem::path> all() const;
+
+private:
+  struct Output {
+    std::filesystem::path file;
+    std::string key; // the option or parameter that named it
+  };
+  void refuse_overwriting(const Output& output, const Workload& workload,
+                          const Values& values) const;
+
+  std::filesystem::path timings_;
+  std::vector<Output> outputs_; // all but a timings file with a default name
+};
+
+/// The record of a run before its first repetition: the launch's facts, this job's, and where they
+/// come from. @param simd the instruction set of the kernels
+[[nodiscard]] RunInfo run_info(RunInfo launch, const Plan& plan, const Workload& workload,
+                               const Values& values, const Job& job, const std::string& simd);
+
+/// XXH3-64 of a file's bytes, 16 hex digits; "unreadable" when it cannot be read. Local.
+[[nodiscard]] std::string file_checksum(const std::filesystem::path& file);
+
+/// NAME.progress: one JSON line, replaced atomically while a run lasts (the timings file itself is
+/// locked then), gone afterwards. It never fails: a run is not stopped by its onlookers.
+class ProgressFile {
+public:
+  ProgressFile(std::filesystem::path file, std::string workload);
+  ProgressFile(const ProgressFile&) = delete;
+  ProgressFile& operator=(const ProgressFile&) = delete;
+  ~ProgressFile();
+
+  /// Replaces the line, at most once a second.
+  void write(const Progress& progress) noexcept;
+
+private:
+  std::filesystem::path file_;
+  std::string workload_;
+  std::int64_t written_ns_ = 0; // by monotonic_ns(); 0: not yet
+};
+
+} // namespace cleave

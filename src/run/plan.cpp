@@ -1,0 +1,249 @@
+#include "../words.hpp"
+#include "settings.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+#include <string_view>
+
+namespace cleave {
+namespace {
+
+constexpr int most_repetitions = 1'000'000;
+constexpr int most_under_budget = 1'000; // when only a budget was given
+constexpr int most_threads = 4'096;
+constexpr int most_ranks = 1'000'000;
+
+bool names_job_file(const std::string& job) {
+  return job.ends_with(".toml") || job.find('/') != std::string::npos;
+}
+
+Parameter whole(const std::string& name, const std::string& default_value, double least,
+                double most) {
+  return {name, "", ParameterType::integer, default_value, false, "", least, most, {}};
+}
+
+Parameter word(const std::string& name, const std::string& default_value,
+               ParameterType type = ParameterType::text) {
+  Parameter parameter;
+  parameter.name = name;
+  parameter.type = type;
+  parameter.default_value = default_value;
+  return parameter;
+}
+
+Parameter seconds(const std::string& name, const std::string& default_value) {
+  return {name, "", ParameterType::real, default_value, false, "s", 0, 1e9, {}};
+}
+
+Parameter on_off(const std::string& name) {
+  Parameter parameter = word(name, "false");
+  parameter.choices = {"true", "false"};
+  return parameter;
+}
+
+// The command line's settings, under the names that the job file gives them.
+void add_command_line(Given& given, const Request& request) {
+  const auto add = [&](const char* name, const char* option, const Request::Text& text) {
+    if (text)
+      given[name] = {*text, {"", 0, option}, {}};
+  };
+  add("schedule", "--schedule", request.schedule);
+  add("threads", "--threads", request.threads);
+  add("warmup", "--warmup", request.warm_ups);
+  add("repetitions", "--repetitions", request.repetitions);
+  add("budget_s", "--budget", request.budget_s);
+  add("timings", "-o", request.timings);
+  add("result", "--result", request.result);
+  add("seed", "--seed", request.seed);
+  add("simd", "--simd", request.simd);
+  add("trace", "--trace", request.trace ? Request::Text("true") : std::nullopt);
+  add("force", "--force", request.force ? Request::Text("true") : std::nullopt);
+}
+
+void add_parameters(Given& given, const Request& request) {
+  for (const std::string& text : request.parameters) {
+    const auto equals = text.find('=');
+    if (equals == 0 || equals == std::string::npos)
+      throw Error(ErrorKind::bad_input, "must be KEY=VALUE, not " + in_quotes(text), {"", 0, "-p"});
+    const std::string key = text.substr(0, equals);
+    given[key] = {text.substr(equals + 1), {"", 0, key}, {}};
+  }
+}
+
+Schedule read_schedule(const Values& settings) {
+  try {
+    return Schedule::parse(settings.text("schedule"));
+  } catch (const Error& error) {
+    throw settings.error("schedule", error.message());
+  }
+}
+
+int read_threads(const Given& given) {
+  const auto found = given.find("threads");
+  if (found == given.end() || found->second.text == "auto")
+    return 0;
+  const Parameter threads = whole("threads", "1", 1, most_threads);
+  try {
+    return static_cast<int>(Values({threads}, {*found}).integer("threads"));
+  } catch (const Error& error) {
+    throw Error(error.kind(),
+                "must be auto or a whole number, " + range_text(threads) + ", not " +
+                    in_quotes(found->second.text),
+                error.place());
+  }
+}
+
+void read_settings(Plan& plan, const Given& given) {
+  const Values settings(setting_parameters(), given);
+  plan.schedule = read_schedule(settings);
+  plan.threads = read_threads(given);
+  plan.warm_ups = static_cast<int>(settings.integer("warmup"));
+  plan.budget_s = settings.real("budget_s");
+  plan.repetitions = static_cast<int>(settings.integer("repetitions"));
+  if (plan.budget_s > 0 && !given.contains("repetitions"))
+    plan.repetitions = most_under_budget;
+  plan.timings = settings.file("timings");
+  plan.result = settings.file("result");
+  plan.trace = settings.text("trace") == "true";
+  plan.force = settings.text("force") == "true";
+  plan.seed = static_cast<std::uint64_t>(settings.integer("seed"));
+  plan.simd = settings.text("simd");
+}
+
+// One option that stands alone, validated like a setting.
+Values single(const Parameter& parameter, const std::string& option, const Request::Text& text) {
+  Given given;
+  if (text)
+    given[parameter.name] = {*text, {"", 0, option}, {}};
+  return {{parameter}, given};
+}
+
+std::string read_file(const std::string& file) {
+  const auto refuse = [&](const std::string& why) {
+    return Error(ErrorKind::bad_input, "cannot be read: " + why, {file, 0, ""});
+  };
+  if (std::filesystem::is_directory(file))
+    throw refuse("is a directory");
+  const std::ifstream stream(file, std::ios::binary);
+  if (!stream.is_open())
+    throw refuse(std::strerror(errno));
+  std::ostringstream text;
+  text << stream.rdbuf();
+  return text.str();
+}
+
+// Root's file, or its reason for having none, on every rank.
+std::optional<JobText> share_job_file(const Comm& comm, const Request& request) {
+  if (!names_job_file(request.job))
+    return std::nullopt;
+  std::string message;
+  if (comm.is_root())
+    try {
+      message = "+" + read_file(request.job);
+    } catch (const Error& error) {
+      message = "-" + error.message();
+    }
+  message = comm.broadcast(std::move(message));
+  if (message.front() == '-')
+    throw Error(ErrorKind::bad_input, message.substr(1), {request.job, 0, ""});
+  return JobText{request.job, message.substr(1)};
+}
+
+} // namespace
+
+std::vector<Parameter> setting_parameters() {
+  return {word("schedule", "block"),
+          word("threads", "auto"),
+          whole("seed", "0", 0, 9.2e18),
+          whole("warmup", "0", 0, most_repetitions),
+          whole("repetitions", "1", 1, most_repetitions),
+          seconds("budget_s", "0"),
+          word("timings", "", ParameterType::output_file),
+          word("result", "", ParameterType::output_file),
+          on_off("trace"),
+          on_off("force"),
+          word("simd", "")};
+}
+
+const Workload& find_workload(const std::vector<Workload>& workloads, const std::string& name,
+                              const ErrorPlace& place) {
+  const auto found = std::find_if(workloads.begin(), workloads.end(),
+                                  [&](const Workload& w) { return w.name == name; });
+  if (found != workloads.end())
+    return *found;
+  std::vector<std::string> names;
+  for (const Workload& workload : workloads)
+    names.push_back(workload.name);
+  throw Error(ErrorKind::bad_input, unknown_name("workload", name, names), place);
+}
+
+std::optional<JobText> read_job_file(const Request& request) {
+  if (!names_job_file(request.job))
+    return std::nullopt;
+  return JobText{request.job, read_file(request.job)};
+}
+
+Plan make_plan(const Request& request, const std::optional<JobText>& job,
+               const std::vector<Workload>& workloads) {
+  JobFile file;
+  if (job)
+    file = parse_job_file(*job, workloads);
+  else
+    file.workload = request.job;
+  const Workload& workload = find_workload(workloads, file.workload);
+  add_parameters(file.parameters, request);
+  const Values checked(workload.parameters, file.parameters);
+  add_command_line(file.settings, request);
+  Plan plan;
+  plan.workload = file.workload;
+  plan.parameters = file.parameters;
+  read_settings(plan, file.settings);
+  plan.dry_run = request.dry_run;
+  plan.patience_s = requested_patience(request);
+  plan.job_file = job ? job->text : "";
+  plan.argv = request.argv;
+  return plan;
+}
+
+Plan agree_on_plan(const Comm& comm, const Request& request,
+                   const std::vector<Workload>& workloads) {
+  std::string asked; // the program's name may differ: nodes may keep it in different places
+  for (std::size_t i = 1; i < request.argv.size(); ++i)
+    asked.append(request.argv[i]).push_back('\0');
+  if (!comm.agree({checksum(std::as_bytes(std::span(asked))), 0, 0, 0}).unanimous())
+    throw Error(ErrorKind::bad_input,
+                "the ranks were started with different arguments; start all with the same");
+  const std::optional<int> ranks = requested_ranks(request);
+  if (ranks && *ranks != comm.size())
+    throw Error(ErrorKind::bad_input,
+                "is " + std::to_string(*ranks) + ", but the launcher started " +
+                    std::to_string(comm.size()) + (comm.size() == 1 ? " rank" : " ranks") +
+                    "; leave -n out under a launcher",
+                {"", 0, "-n"});
+  return make_plan(request, share_job_file(comm, request), workloads);
+}
+
+std::optional<int> requested_ranks(const Request& request) {
+  if (!request.ranks)
+    return std::nullopt;
+  return static_cast<int>(
+      single(whole("ranks", "1", 1, most_ranks), "-n", request.ranks).integer("ranks"));
+}
+
+int requested_threads(const Request& request) {
+  Given given;
+  if (request.threads)
+    given["threads"] = {*request.threads, {"", 0, "--threads"}, {}};
+  return read_threads(given);
+}
+
+double requested_patience(const Request& request) {
+  Parameter patience = seconds("patience", "60");
+  patience.minimum = 0.001;
+  return single(patience, "--patience", request.patience_s).real("patience");
+}
+
+} // namespace cleave

@@ -1,0 +1,291 @@
+#include "cleave/run.hpp"
+
+#include "cleave/pool.hpp"
+#include "cleave/simd.hpp"
+#include "cleave/store.hpp"
+#include "outputs.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <utility>
+
+namespace cleave {
+namespace {
+
+namespace fs = std::filesystem;
+
+enum class Next : std::int32_t { go_on, budget_spent, wrong_answer };
+
+// One run on one rank. Members marked root are used there alone.
+class Runner {
+public:
+  Runner(const Comm& comm, const Plan& plan, const Workload& workload, const Observer& observer)
+      : plan_(plan), workload_(workload), observer_(observer),
+        values_(workload.parameters, plan.parameters), simd_(agree_on_simd(comm, plan.simd)),
+        pool_(comm, options(comm)) {}
+
+  RunReport run() {
+    pool_.from_root([&] {
+      files_ = OutputFiles(plan_, workload_, values_, pool_.layout());
+      return true;
+    });
+    job_ = workload_.prepare(values_, pool_);
+    pool_.from_root([&] { return start(); });
+    if (plan_.dry_run) {
+      report_.dry_run = true;
+      return std::move(report_);
+    }
+    try {
+      repeat();
+    } catch (...) {
+      forget_empty_file();
+      throw;
+    }
+    if (plan_.trace)
+      trace_ = pool_.take_trace();
+    report_.status = pool_.from_root([&] { return finish(); });
+    return std::move(report_);
+  }
+
+private:
+  [[nodiscard]] static std::string agree_on_simd(const Comm& comm, const std::string& limit) {
+    try {
+      return agree_on_target(comm, limit);
+    } catch (const Error& error) {
+      throw Error(error.kind(), error.message(), {"", 0, "--simd"});
+    }
+  }
+
+  [[nodiscard]] PoolOptions options(const Comm& comm) {
+    PoolOptions options;
+    options.threads = plan_.threads;
+    options.schedule = plan_.schedule;
+    options.seed = plan_.seed;
+    options.trace = plan_.trace;
+    options.comm = comm.options();
+    options.on_progress = [this](double fraction) { tell_progress(fraction); };
+    return options;
+  }
+
+  // Root: the job is prepared; the last refusals, then the timings file.
+  bool start() {
+    if (!plan_.result.empty())
+      job_->accept_result(plan_.result);
+    report_.start = {pool_.layout(),        plan_.workload,    values_.facts(),
+                     plan_.schedule.text(), job_->tasks(),     job_->leaves(),
+                     job_->memory_bytes(),  pool_.data_path(), files_.all()};
+    report_.rate_unit = job_->rate().first;
+    if (!plan_.dry_run)
+      open_store();
+    if (observer_.on_start)
+      observer_.on_start(report_.start);
+    return true;
+  }
+
+  // No work has begun: whatever is wrong with the file's place is for the user to mend.
+  void open_store() {
+    const fs::path& file = files_.timings();
+    report_.timings.info = run_info(pool_.timings().info, plan_, workload_, values_, *job_, simd_);
+    try {
+      if (plan_.timings.empty())
+        fs::create_directories(file.parent_path());
+      store_.emplace(file, report_.timings.info,
+                     StoreOptions{plan_.repetitions, plan_.warm_ups, plan_.force});
+    } catch (const Error& error) {
+      throw Error(ErrorKind::bad_input, error.message(), error.place());
+    } catch (const fs::filesystem_error& error) {
+      throw Error(ErrorKind::bad_input, "cannot be made: " + error.code().message(),
+                  {file.parent_path().string(), 0, ""});
+    }
+    report_.timings_file = file;
+    progress_.emplace(beside(file, ".progress"), plan_.workload);
+  }
+
+  void repeat() {
+    began_ns_ = monotonic_ns();
+    Next next = Next::go_on;
+    for (int i = 0; i < plan_.warm_ups && next != Next::wrong_answer; ++i)
+      next = repetition(i, true);
+    if (next == Next::wrong_answer)
+      return;
+    next = Next::go_on; // a budget spent on warm-ups still leaves one measurement
+    for (int i = 0; i < plan_.repetitions && next == Next::go_on; ++i)
+      next = repetition(i, false);
+  }
+
+  Next repetition(int index, bool warm_up) {
+    current_.repetition = warm_up ? index : plan_.warm_ups + index;
+    current_.repetitions = plan_.warm_ups + plan_.repetitions;
+    current_.warm_up = warm_up;
+    tell_progress(0);
+    pool_.begin_repetition();
+    job_->run(pool_);
+    Repetition measured = pool_.end_repetition();
+    return pool_.from_root([&] { return record(std::move(measured), index, warm_up); });
+  }
+
+  // Root: checks the answer, commits the repetition and decides for all whether to go on.
+  Next record(Repetition measured, int index, bool warm_up) {
+    check(measured, index, warm_up);
+    commit(measured, index, warm_up);
+    if (observer_.on_repetition)
+      observer_.on_repetition(measured, index, warm_up);
+    (warm_up ? report_.timings.warm_up : report_.timings.run).push_back(std::move(measured));
+    if (report_.verdict.verify == Verify::failed) {
+      report_.stopped_by = "wrong answer";
+      return Next::wrong_answer;
+    }
+    if (plan_.budget_s > 0 && elapsed_s() >= plan_.budget_s) {
+      report_.stopped_by = "budget";
+      return Next::budget_spent;
+    }
+    report_.stopped_by = "repetitions";
+    return Next::go_on;
+  }
+
+  void check(Repetition& measured, int index, bool warm_up) {
+    report_.verdict = job_->check();
+    measured.checksum = checksum(job_->result());
+    const bool first = report_.timings.warm_up.empty() && report_.timings.run.empty();
+    if (first)
+      report_.checksum = measured.checksum;
+    else if (measured.checksum != report_.checksum && report_.verdict.verify != Verify::failed)
+      report_.verdict = {Verify::failed, std::string(warm_up ? "warm-up " : "repetition ") +
+                                             std::to_string(index + 1) +
+                                             " gave other bytes than the first"};
+    measured.verify = report_.verdict.verify;
+    const bool wrong = measured.verify == Verify::failed;
+    measured.state = wrong ? RepState::wrong_answer : RepState::done;
+    if (wrong)
+      measured.wall_s = not_measured;
+  }
+
+  // A disk that fills up must not cost the answer: it is reported when the work is done.
+  void commit(const Repetition& measured, int index, bool warm_up) {
+    if (!store_)
+      return;
+    try {
+      if (warm_up)
+        store_->commit_warm_up(index, measured);
+      else
+        store_->commit(index, measured);
+      ++committed_;
+    } catch (const Error& error) {
+      report_.errors.push_back(error);
+      store_.reset();
+    }
+  }
+
+  // Root: the answer, its figures and its files. Returns the exit status for all ranks.
+  int finish() {
+    progress_.reset();
+    store_.reset();
+    report_.result = job_->summary();
+    report_.details = job_->details();
+    if (report_.verdict.verify == Verify::failed) {
+      report_.errors.insert(
+          report_.errors.begin(),
+          Error(ErrorKind::wrong_answer, "the answer is wrong: " + report_.verdict.how));
+    } else {
+      summarise();
+      write_outputs();
+    }
+    for (const fs::path& file : files_.all())
+      if (fs::exists(file))
+        report_.files.push_back(file);
+    return report_.errors.empty() ? 0 : exit_status(report_.errors.front().kind());
+  }
+
+  void summarise() {
+    std::vector<double> walls;
+    std::vector<double> imbalances;
+    for (const Repetition& repetition : report_.timings.run) {
+      walls.push_back(repetition.wall_s);
+      std::vector<double> busy;
+      for (const RankTimes& rank : repetition.ranks)
+        busy.push_back(std::accumulate(rank.thread_busy_s.begin(), rank.thread_busy_s.end(), 0.0) /
+                       static_cast<double>(std::max<std::size_t>(rank.thread_busy_s.size(), 1)));
+      imbalances.push_back(imbalance_percent(busy));
+    }
+    report_.median_s = median(walls);
+    report_.interval_s = median_interval(walls);
+    report_.imbalance_percent = median(imbalances);
+    if (report_.verified() && report_.median_s > 0)
+      report_.rate = job_->work() / report_.median_s * job_->rate().second;
+  }
+
+  void write_outputs() {
+    attempt([&] { job_->write_outputs(); });
+    if (!plan_.result.empty())
+      attempt([&] { job_->write_result(plan_.result); });
+    if (plan_.trace)
+      attempt([&] { write_trace(beside(files_.timings(), ".trace.h5"), trace_); });
+  }
+
+  template <class F>
+  void attempt(F write) {
+    try {
+      write();
+    } catch (const Error& error) {
+      report_.errors.push_back(error);
+    } catch (const std::exception& error) {
+      report_.errors.emplace_back(ErrorKind::io, error.what());
+    }
+  }
+
+  // Root: a run that ended before its first commit leaves no empty file behind.
+  void forget_empty_file() noexcept {
+    if (!store_ || committed_ > 0)
+      return;
+    store_.reset();
+    std::error_code ignored;
+    if (!plan_.force) // with force the old file is still there, untouched
+      fs::remove(files_.timings(), ignored);
+  }
+
+  void tell_progress(double fraction) {
+    if (!pool_.is_root())
+      return;
+    current_.fraction = fraction;
+    current_.elapsed_s = elapsed_s();
+    const double done = (current_.repetition + fraction) / current_.repetitions;
+    current_.left_s = done > 0 ? current_.elapsed_s * (1 - done) / done : not_measured;
+    if (plan_.budget_s > 0)
+      current_.left_s =
+          std::min(current_.left_s, std::max(plan_.budget_s - current_.elapsed_s, 0.0));
+    if (progress_)
+      progress_->write(current_);
+    if (observer_.on_progress)
+      observer_.on_progress(current_);
+  }
+
+  [[nodiscard]] double elapsed_s() const noexcept {
+    return static_cast<double>(monotonic_ns() - began_ns_) * 1e-9;
+  }
+
+  const Plan& plan_;
+  const Workload& workload_;
+  const Observer& observer_;
+  Values values_;
+  std::string simd_; // the instruction set that all ranks use
+  Pool pool_;
+  std::unique_ptr<Job> job_;
+  RunReport report_;
+  OutputFiles files_;                    // root
+  std::optional<Store> store_;           // root
+  std::optional<ProgressFile> progress_; // root
+  std::vector<TraceRow> trace_;          // root
+  Progress current_;
+  std::int64_t began_ns_ = 0;
+  int committed_ = 0;
+};
+
+} // namespace
+
+RunReport run(const Comm& comm, const Plan& plan, const std::vector<Workload>& workloads,
+              const Observer& observer) {
+  return Runner(comm, plan, find_workload(workloads, plan.workload), observer).run();
+}
+
+} // namespace cleave

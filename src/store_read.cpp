@@ -1,0 +1,241 @@
+#include "cleave/error.hpp"
+#include "cleave/store.hpp"
+#include "hdf5_file.hpp"
+#include "store_format.hpp"
+#include "store_trial.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <utility>
+
+namespace cleave {
+namespace {
+
+namespace fs = std::filesystem;
+
+[[noreturn]] void refuse(const fs::path& file, const std::string& message) {
+  throw Error(ErrorKind::bad_input, message, {file.string(), 0, {}});
+}
+
+/// The length of the scale `name`, of which a file of this size can hold no more.
+std::size_t length_of(hid_t group, const char* name, std::uintmax_t file_bytes) {
+  const hdf5::Dataset scale = hdf5::open_dataset(group, name);
+  const hdf5::Shape shape = hdf5::shape_of(scale);
+  if (shape.size() != 1 || shape.front() > file_bytes)
+    throw hdf5::Failure(std::string("dimension ") + name + " has no sensible length");
+  return shape.front();
+}
+
+/// The rows of /run or /warm_up. Visits each_variable to read all rows of it.
+class RowReader {
+public:
+  RowReader(const hdf5::File& file, const char* group, std::uintmax_t file_bytes)
+      : group_(hdf5::open_group(file, group)), rows_(length_of(group_.get(), "rep", file_bytes)),
+        ranks_(length_of(group_.get(), "rank", file_bytes)),
+        threads_(length_of(group_.get(), "thread", file_bytes)),
+        nodes_(length_of(group_.get(), "node", file_bytes)), file_bytes_(file_bytes) {
+    if (length_of(group_.get(), "phase", file_bytes) != phase_count)
+      throw hdf5::Failure("the file has other phases");
+  }
+
+  /// The committed rows. @param rank_threads threads of each rank
+  std::vector<Repetition> read(const std::vector<int>& rank_threads) {
+    require_room({rows_, ranks_, std::max(phase_count, threads_)});
+    repetitions_.resize(rows_);
+    for (Repetition& repetition : repetitions_)
+      for (std::size_t rank = 0; rank < ranks_; ++rank)
+        repetition.ranks.emplace_back().thread_busy_s.resize(
+            static_cast<std::size_t>(rank_threads[rank]));
+    format::each_variable(*this);
+    of_run(format::rep_state, &Repetition::state);
+    const auto texts = hdf5::read_strings(group_.get(), format::schedule_used.name, {rows_});
+    for (std::size_t row = 0; row < rows_; ++row)
+      repetitions_[row].schedule_used = texts[row];
+    std::erase_if(repetitions_, [](const Repetition& r) { return r.state == RepState::empty; });
+    return std::move(repetitions_);
+  }
+
+  void read_layout(RunInfo& info) const {
+    const hid_t group = group_.get();
+    info.workload = hdf5::read_text_attribute(group, "workload");
+    info.ranks = static_cast<int>(ranks_);
+    info.threads = static_cast<int>(threads_);
+    info.nodes = static_cast<int>(nodes_);
+    for (const auto& [name, length] :
+         {std::pair{"ranks", ranks_}, std::pair{"threads", threads_}, std::pair{"nodes", nodes_}})
+      if (hdf5::read_attribute<std::int64_t>(group, name) != static_cast<std::int64_t>(length))
+        throw hdf5::Failure(std::string("attribute ") + name + " does not fit its dimension");
+    info.oversubscribed = hdf5::read_attribute<std::int64_t>(group, "oversubscribed") != 0;
+    info.tasks = hdf5::read_attribute<std::int64_t>(group, "tasks");
+    info.work_items = hdf5::read_attribute<double>(group, "work_items");
+    info.work_unit = hdf5::read_text_attribute(group, "work_unit");
+    info.schedule = hdf5::read_text_attribute(group, "schedule");
+    info.sync_method = hdf5::read_text_attribute(group, "sync_method");
+    info.summary_method = hdf5::read_text_attribute(group, "summary_method");
+    info.rank_node = numbers("rank_node", nodes_);
+    info.rank_threads = numbers("rank_threads", threads_ + 1);
+    info.rank_pid = hdf5::read_numbers<std::int64_t>(group, "rank_pid", {ranks_});
+    info.rank_cpus = hdf5::read_strings(group, "rank_cpus", {ranks_});
+    info.node_name = hdf5::read_strings(group, "node_name", {nodes_});
+  }
+
+  template <class T>
+  void of_run(const format::Label& label, T Repetition::*member) {
+    const auto values = hdf5::read_numbers<format::stored_t<T>>(group_.get(), label.name, {rows_});
+    for (std::size_t row = 0; row < rows_; ++row) {
+      refuse_unknown_flag(label, static_cast<double>(values[row]));
+      repetitions_[row].*member = static_cast<T>(values[row]);
+    }
+  }
+  template <class T>
+  void of_ranks(const format::Label& label, T RankTimes::*member) {
+    const auto values = hdf5::read_numbers<T>(group_.get(), label.name, {rows_, ranks_});
+    auto value = values.begin();
+    for (Repetition& repetition : repetitions_)
+      for (RankTimes& rank : repetition.ranks)
+        rank.*member = *value++;
+  }
+  void of_ranks(const format::Label& label, std::array<double, phase_count> RankTimes::*member) {
+    read_lists(label, phase_count, member);
+  }
+  void of_ranks(const format::Label& label, std::vector<double> RankTimes::*member) {
+    read_lists(label, threads_, member);
+  }
+
+private:
+  template <class List>
+  void read_lists(const format::Label& label, std::size_t width, List RankTimes::*member) {
+    const auto values =
+        hdf5::read_numbers<double>(group_.get(), label.name, {rows_, ranks_, width});
+    auto value = values.begin();
+    for (Repetition& repetition : repetitions_)
+      for (RankTimes& rank : repetition.ranks) {
+        std::copy_n(value, (rank.*member).size(), (rank.*member).begin());
+        value += static_cast<std::ptrdiff_t>(width);
+      }
+  }
+
+  [[nodiscard]] std::vector<int> numbers(const char* name, std::size_t end) const {
+    const auto values = hdf5::read_numbers<std::int32_t>(group_.get(), name, {ranks_});
+    for (const std::int32_t value : values)
+      if (value < 0 || static_cast<std::size_t>(value) >= end)
+        throw hdf5::Failure(std::string("dataset ") + name + " holds " + std::to_string(value));
+    return {values.begin(), values.end()};
+  }
+
+  /// Lengths that multiply to more than the file can hold are refused before memory is taken.
+  void require_room(const hdf5::Shape& shape) const {
+    double bytes = sizeof(double);
+    for (const hsize_t length : shape)
+      bytes *= static_cast<double>(length);
+    if (bytes > static_cast<double>(file_bytes_))
+      throw hdf5::Failure("the dimensions are larger than the file");
+  }
+
+  static void refuse_unknown_flag(const format::Label& label, double value) {
+    if (label.flag_meanings == nullptr)
+      return;
+    const std::string_view words = label.flag_meanings;
+    if (value > static_cast<double>(std::count(words.begin(), words.end(), ' ')))
+      throw hdf5::Failure(std::string("dataset ") + label.name + " holds an unknown value");
+  }
+
+  hdf5::Group group_;
+  std::size_t rows_;
+  std::size_t ranks_;
+  std::size_t threads_;
+  std::size_t nodes_;
+  std::uintmax_t file_bytes_;
+  std::vector<Repetition> repetitions_;
+};
+
+void require_format(const fs::path& path, const hdf5::File& file) {
+  std::string format;
+  try {
+    format = hdf5::read_text_attribute(file.get(), "format");
+  } catch (const hdf5::Failure&) {
+    format.clear(); // an HDF5 file of somebody else
+  }
+  if (format != format::name)
+    refuse(path, "is an HDF5 file, but not of timings: its attribute format is not " +
+                     std::string(format::name));
+  const std::string version = hdf5::read_text_attribute(file.get(), "format_version");
+  int major = 0;
+  std::from_chars(version.data(), version.data() + version.size(), major);
+  if (major != format::major)
+    refuse(path, "has format version " + version + "; this program reads " +
+                     std::to_string(format::major) + ".x" +
+                     (major > format::major ? ", so take a newer one" : ""));
+}
+
+std::map<std::string, std::string> read_provenance(const hdf5::File& file) {
+  std::map<std::string, std::string> facts;
+  const hdf5::Group group = hdf5::open_group(file, "provenance");
+  for (const std::string& name : hdf5::names_in(group))
+    facts[name] = hdf5::read_strings(group.get(), name.c_str(), {}).front();
+  return facts;
+}
+
+Timings read_open(const fs::path& path) {
+  const hdf5::File file = hdf5::open_file(path, false);
+  require_format(path, file);
+  const std::uintmax_t bytes = fs::file_size(path);
+  Timings timings;
+  RowReader run(file, "run", bytes);
+  run.read_layout(timings.info);
+  timings.info.config_hash = hdf5::read_text_attribute(file.get(), "config_hash");
+  timings.info.provenance = read_provenance(file);
+  timings.run = run.read(timings.info.rank_threads);
+  if (hdf5::exists(file.get(), "warm_up")) {
+    RowReader warm_up(file, "warm_up", bytes);
+    RunInfo same;
+    warm_up.read_layout(same);
+    timings.warm_up = warm_up.read(same.rank_threads);
+  }
+  return timings;
+}
+
+Timings read_or_refuse(const fs::path& file) {
+  const hdf5::Quiet quiet;
+  try {
+    return read_open(file);
+  } catch (const hdf5::Failure& failure) {
+    const std::string reason = failure.what();
+    if (reason.find(std::strerror(EAGAIN)) != std::string::npos) // its lock
+      refuse(file, "is being written by a run; read it when the run has ended");
+    refuse(file, "is not a whole timings file: " + reason);
+  } catch (const fs::filesystem_error& failure) {
+    refuse(file, failure.code().message());
+  }
+}
+
+/// HDF5 1.10 crashes on some damaged files and never ends on others, so a file is read here only
+/// after another process has read it whole.
+void require_harmless(const fs::path& file) {
+  std::error_code ignored;
+  const auto megabytes = static_cast<std::int64_t>(fs::file_size(file, ignored) >> 20U);
+  const TrialEnd end = trial([&] { static_cast<void>(read_or_refuse(file)); },
+                             std::chrono::seconds(3 + megabytes / 50));
+  if (!end.survived)
+    refuse(file, "is not a whole timings file: HDF5 fails on it");
+  if (!end.message.empty())
+    refuse(file, end.message);
+}
+
+} // namespace
+
+Timings read_timings(const fs::path& file) {
+  std::error_code ignored;
+  const auto there = fs::status(file, ignored);
+  if (!fs::exists(there))
+    refuse(file, "there is no such file");
+  if (!fs::is_regular_file(there))
+    refuse(file, fs::is_directory(there) ? "is a directory, not a timings file"
+                                         : "is not a regular file");
+  require_harmless(file);
+  return read_or_refuse(file);
+}
+
+} // namespace cleave

@@ -1,0 +1,182 @@
+#include "shared_memory.hpp"
+#include "transport.hpp"
+
+#include <boost/mpi/collectives.hpp>
+#include <boost/mpi/communicator.hpp>
+#include <boost/mpi/exception.hpp>
+#include <boost/mpi/nonblocking.hpp>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <thread>
+#include <utility>
+
+namespace cleave {
+namespace {
+
+namespace mpi = boost::mpi;
+using Clock = std::chrono::steady_clock;
+
+constexpr int tag = 1; // one conversation on a communicator of our own
+constexpr auto spin_time = std::chrono::microseconds(200);
+constexpr auto longest_nap = std::chrono::milliseconds(1);
+
+/// The ranks that share memory with us, or, to pretend, `pretend` ranks of them at a time.
+mpi::communicator node_of(const mpi::communicator& world, int pretend) {
+  MPI_Comm raw = MPI_COMM_NULL;
+  BOOST_MPI_CHECK_RESULT(MPI_Comm_split_type, (static_cast<MPI_Comm>(world), MPI_COMM_TYPE_SHARED,
+                                               world.rank(), MPI_INFO_NULL, &raw));
+  mpi::communicator node(raw, mpi::comm_take_ownership);
+  return pretend > 0 ? node.split(node.rank() / pretend) : node;
+}
+
+std::string host_name() {
+  std::array<char, MPI_MAX_PROCESSOR_NAME> name{};
+  int length = 0;
+  BOOST_MPI_CHECK_RESULT(MPI_Get_processor_name, (name.data(), &length));
+  return {name.data(), static_cast<std::size_t>(length)};
+}
+
+class MpiTransport final : public Transport {
+public:
+  MpiTransport(MPI_Comm parent, CommOptions options)
+      : Transport(std::move(options)), world_(parent, mpi::comm_duplicate),
+        node_(node_of(world_, this->options().ranks_per_node)),
+        leaders_(world_.split(node_.rank() == 0 ? 0 : 1)) {
+    // Our own communicator reports errors instead of ending the job.
+    MPI_Comm_set_errhandler(world_, MPI_ERRORS_RETURN);
+    settle(world_.rank(), find_ranks());
+  }
+
+  void send(std::span<const std::byte> bytes, int destination) override {
+    finish(world_.isend(destination, tag, reinterpret_cast<const char*>(bytes.data()),
+                        static_cast<int>(bytes.size())),
+           destination);
+  }
+
+  void receive(std::span<std::byte> bytes, int source) override {
+    finish(world_.irecv(source, tag, reinterpret_cast<char*>(bytes.data()),
+                        static_cast<int>(bytes.size())),
+           source);
+  }
+
+  void broadcast(std::span<std::byte> bytes, int root) override {
+    mpi::broadcast(world_, reinterpret_cast<char*>(bytes.data()), static_cast<int>(bytes.size()),
+                   root);
+  }
+
+  void all_gather(std::span<const std::byte> mine, std::byte* all) override {
+    mpi::all_gather(world_, reinterpret_cast<const char*>(mine.data()),
+                    static_cast<int>(mine.size()), reinterpret_cast<char*>(all));
+  }
+
+  Agreement fold_leaders(const Agreement& mine, Meeting&) override {
+    if (nodes() == 1)
+      return mine;
+    // One reduction serves both ends: the largest complement is the complement of the smallest.
+    constexpr std::size_t n = std::tuple_size_v<Words>;
+    std::array<std::uint64_t, 2 * n> in{};
+    std::array<std::uint64_t, 2 * n> out{};
+    for (std::size_t i = 0; i < n; ++i) {
+      in[i] = mine.highest[i];
+      in[n + i] = ~mine.lowest[i];
+    }
+    MPI_Request request = MPI_REQUEST_NULL;
+    BOOST_MPI_CHECK_RESULT(MPI_Iallreduce, (in.data(), out.data(), static_cast<int>(in.size()),
+                                            MPI_UINT64_T, MPI_MAX, leaders_, &request));
+    wait_until(
+        [&request] {
+          int done = 0;
+          BOOST_MPI_CHECK_RESULT(MPI_Test, (&request, &done, MPI_STATUS_IGNORE));
+          return done != 0;
+        },
+        [] { return std::string("a rank of another node"); });
+    Agreement all;
+    for (std::size_t i = 0; i < n; ++i) {
+      all.highest[i] = out[i];
+      all.lowest[i] = ~out[n + i];
+    }
+    return all;
+  }
+
+  NodeWindow window(std::int64_t bytes) override {
+    if (bytes == 0)
+      return {};
+    MemoryTicket ticket;
+    std::unique_ptr<SharedMemoryOwner> owner;
+    if (node_.rank() == 0) {
+      owner = std::make_unique<SharedMemoryOwner>(bytes);
+      ticket = owner->ticket();
+    }
+    mpi::broadcast(node_, reinterpret_cast<char*>(&ticket), sizeof ticket, 0);
+    NodeWindow window = map_memory(ticket, bytes);
+    const bool everywhere =
+        mpi::all_reduce(node_, window.bytes().empty() ? 0 : 1, mpi::minimum<int>()) == 1;
+    return everywhere ? std::move(window) : NodeWindow{};
+  }
+
+  [[nodiscard]] bool one_process() const noexcept override { return false; }
+
+private:
+  /// Waits without holding a core for long: tests, then naps that grow to a millisecond.
+  template <class Done>
+  void wait_until(Done done, const std::function<std::string()>& absent) {
+    const auto since = Clock::now();
+    auto nap = std::chrono::microseconds(20);
+    while (!done()) {
+      if (meeting().yields())
+        sched_yield();
+      if (Clock::now() - since < spin_time)
+        continue;
+      std::this_thread::sleep_for(nap);
+      nap = std::min(2 * nap, std::chrono::microseconds(longest_nap));
+      if (const auto gone = meeting().left()) {
+        if (done())
+          return;
+        throw *gone;
+      }
+      meeting().name_absent(since, absent);
+    }
+  }
+
+  void finish(mpi::request request, int peer) {
+    try {
+      wait_until([&request] { return request.test().has_value(); },
+                 [peer] { return "rank " + std::to_string(peer); });
+    } catch (...) {
+      request.cancel(); // the buffer is about to go
+      throw;
+    }
+  }
+
+  Ranks find_ranks() {
+    Ranks ranks;
+    mpi::all_gather(world_, host_name(), ranks.host);
+    mpi::all_gather(world_, static_cast<std::int64_t>(getpid()), ranks.pid);
+    const int leader = mpi::all_reduce(node_, world_.rank(), mpi::minimum<int>());
+    std::vector<int> leader_of;
+    mpi::all_gather(world_, leader, leader_of);
+    std::map<int, int> node_by_leader; // nodes are numbered by their first rank
+    for (int r = 0; r < world_.size(); ++r) {
+      const int next = static_cast<int>(node_by_leader.size());
+      ranks.node.push_back(
+          node_by_leader.try_emplace(leader_of[static_cast<std::size_t>(r)], next).first->second);
+    }
+    return ranks;
+  }
+
+  mpi::communicator world_;
+  mpi::communicator node_;
+  mpi::communicator leaders_; // of this node's leader: all leaders; of the rest: nothing used
+};
+
+} // namespace
+
+std::shared_ptr<Transport> mpi_transport(MPI_Comm parent, CommOptions options) {
+  return std::make_shared<MpiTransport>(parent, std::move(options));
+}
+
+} // namespace cleave

@@ -1,0 +1,181 @@
+#include "transport.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <utility>
+
+namespace cleave {
+namespace {
+
+Ranks ranks_as_threads(int count, int ranks_per_node) {
+  Ranks ranks;
+  for (int r = 0; r < count; ++r) {
+    ranks.node.push_back(ranks_per_node > 0 ? r / ranks_per_node : 0);
+    ranks.host.push_back("thread-node-" + std::to_string(ranks.node.back()));
+    ranks.pid.push_back(getpid());
+  }
+  return ranks;
+}
+
+} // namespace
+
+/// What the ranks of one process share: a mailbox for every pair.
+class ThreadHub {
+public:
+  void put(int from, int to, std::span<const std::byte> bytes) {
+    const std::lock_guard lock(mutex_);
+    boxes_[{from, to}].emplace_back(bytes.begin(), bytes.end());
+    news_.notify_all();
+  }
+
+  std::vector<std::byte> take(int from, int to) {
+    std::unique_lock lock(mutex_);
+    auto& box = boxes_[{from, to}];
+    news_.wait(lock, [&] { return !box.empty() || !closed_.empty(); });
+    if (box.empty())
+      throw Error(ErrorKind::lost_peer, closed_);
+    std::vector<std::byte> bytes = std::move(box.front());
+    box.pop_front();
+    return bytes;
+  }
+
+  void close(const std::string& reason) {
+    const std::lock_guard lock(mutex_);
+    if (closed_.empty()) // the first alone says why
+      closed_ = reason;
+    news_.notify_all();
+  }
+
+private:
+  std::mutex mutex_;
+  std::condition_variable news_;
+  std::string closed_; // why nothing more will come
+  std::map<std::pair<int, int>, std::deque<std::vector<std::byte>>> boxes_;
+};
+
+namespace {
+
+class ThreadTransport final : public Transport {
+public:
+  ThreadTransport(std::shared_ptr<ThreadHub> hub, int rank, int count, const CommOptions& options)
+      : Transport(options), hub_(std::move(hub)), rank_(rank),
+        ranks_(ranks_as_threads(count, options.ranks_per_node)) {
+    settle(rank_, ranks_);
+  }
+
+  void send(std::span<const std::byte> bytes, int destination) override {
+    hub_->put(rank_, destination, bytes);
+  }
+
+  void receive(std::span<std::byte> bytes, int source) override {
+    const std::vector<std::byte> message = hub_->take(source, rank_);
+    std::ranges::copy(message, bytes.begin());
+  }
+
+  void broadcast(std::span<std::byte> bytes, int root) override {
+    if (rank_ != root)
+      return receive(bytes, root);
+    for (int r = 0; r < count(); ++r)
+      if (r != root)
+        send(bytes, r);
+  }
+
+  void all_gather(std::span<const std::byte> mine, std::byte* all) override {
+    const std::span everything(all, mine.size() * static_cast<std::size_t>(count()));
+    if (rank_ != 0) {
+      send(mine, 0);
+    } else {
+      std::ranges::copy(mine, everything.begin());
+      for (int r = 1; r < count(); ++r)
+        receive(everything.subspan(static_cast<std::size_t>(r) * mine.size(), mine.size()), r);
+    }
+    broadcast(everything, 0);
+  }
+
+  Agreement fold_leaders(const Agreement& mine, Meeting&) override {
+    std::vector<int> leaders;
+    for (int r = 0; r < count(); ++r)
+      if (static_cast<std::size_t>(node(r)) == leaders.size())
+        leaders.push_back(r);
+    Agreement all = mine;
+    const auto bytes = std::as_writable_bytes(std::span(&all, 1));
+    if (rank_ != leaders.front()) {
+      send(bytes, leaders.front());
+      receive(bytes, leaders.front());
+      return all;
+    }
+    for (std::size_t l = 1; l < leaders.size(); ++l) {
+      Agreement theirs;
+      receive(std::as_writable_bytes(std::span(&theirs, 1)), leaders[l]);
+      for (std::size_t i = 0; i < all.lowest.size(); ++i) {
+        all.lowest[i] = std::min(all.lowest[i], theirs.lowest[i]);
+        all.highest[i] = std::max(all.highest[i], theirs.highest[i]);
+      }
+    }
+    for (std::size_t l = 1; l < leaders.size(); ++l)
+      send(bytes, leaders[l]);
+    return all;
+  }
+
+  NodeWindow window(std::int64_t bytes) override {
+    if (bytes == 0)
+      return {};
+    // The leader hands its neighbours a shared_ptr to the memory, by address.
+    using Memory = std::vector<Line>;
+    std::shared_ptr<Memory> memory;
+    const int leader = first_of(node(rank_));
+    if (rank_ == leader) {
+      memory = std::make_shared<Memory>(static_cast<std::size_t>(bytes) / sizeof(Line) + 1);
+      for (int r = leader + 1; r < count(); ++r)
+        if (node(r) == node(rank_)) {
+          auto* handed = new std::shared_ptr<Memory>(memory);
+          send(std::as_bytes(std::span(&handed, 1)), r);
+        }
+    } else {
+      std::shared_ptr<Memory>* handed = nullptr;
+      receive(std::as_writable_bytes(std::span(&handed, 1)), leader);
+      memory = std::move(*handed);
+      delete handed;
+    }
+    auto* first = reinterpret_cast<std::byte*>(memory->data());
+    return {std::move(memory), {first, static_cast<std::size_t>(bytes)}};
+  }
+
+  [[nodiscard]] bool one_process() const noexcept override { return true; }
+
+private:
+  struct alignas(128) Line {
+    std::array<std::byte, 128> bytes{};
+  };
+  [[nodiscard]] int count() const { return static_cast<int>(ranks_.node.size()); }
+  [[nodiscard]] int node(int rank) const { return ranks_.node[static_cast<std::size_t>(rank)]; }
+  [[nodiscard]] int first_of(int node_index) const {
+    return static_cast<int>(std::ranges::find(ranks_.node, node_index) - ranks_.node.begin());
+  }
+
+  std::shared_ptr<ThreadHub> hub_;
+  int rank_;
+  Ranks ranks_;
+};
+
+} // namespace
+
+std::shared_ptr<ThreadHub> thread_hub() {
+  return std::make_shared<ThreadHub>();
+}
+
+void close(ThreadHub& hub, const std::string& reason) {
+  hub.close(reason);
+}
+
+std::shared_ptr<Transport> thread_transport(std::shared_ptr<ThreadHub> hub, int rank, int count,
+                                            const CommOptions& options) {
+  return std::make_shared<ThreadTransport>(std::move(hub), rank, count, options);
+}
+
+} // namespace cleave

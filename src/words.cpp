@@ -1,0 +1,58 @@
+#include "words.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <numeric>
+
+namespace cleave {
+namespace {
+
+// Levenshtein 1966: insertions, deletions and substitutions that turn a into b.
+std::size_t distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+} // namespace
+
+std::string in_quotes(std::string_view text) {
+  return "\"" + std::string(text) + "\"";
+}
+
+std::string join(const std::vector<std::string>& names, std::string_view between) {
+  std::string text;
+  for (const std::string& name : names)
+    text.append(text.empty() ? "" : between).append(name);
+  return text;
+}
+
+std::string nearest(std::string_view unknown, const std::vector<std::string>& names) {
+  std::string best;
+  std::size_t limit = unknown.size() / 3 + 2;
+  for (const std::string& name : names)
+    if (const std::size_t d = distance(unknown, name); d < limit && d < name.size()) {
+      limit = d;
+      best = name;
+    }
+  return best;
+}
+
+std::string unknown_name(std::string_view what, std::string_view unknown,
+                         const std::vector<std::string>& names) {
+  std::string text = "unknown " + std::string(what) + " " + in_quotes(unknown) + "; ";
+  if (const std::string meant = nearest(unknown, names); !meant.empty())
+    text += "did you mean " + in_quotes(meant) + "? ";
+  return text + (names.empty() ? "there is none" : "known: " + join(names));
+}
+
+} // namespace cleave

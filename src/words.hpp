@@ -1,0 +1,26 @@
+/// @file
+/// Words of error messages: what a mistyped name may have meant, and lists of known names.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace cleave {
+
+/// `"text"`. Local, thread-safe.
+[[nodiscard]] std::string in_quotes(std::string_view text);
+
+/// "a, b, c". Local, thread-safe.
+[[nodiscard]] std::string join(const std::vector<std::string>& names,
+                               std::string_view between = ", ");
+
+/// The name that differs from `unknown` by at most a third of its letters; empty when none does.
+/// Local, thread-safe, O(names x letters^2).
+[[nodiscard]] std::string nearest(std::string_view unknown, const std::vector<std::string>& names);
+
+/// `unknown WHAT "X"; did you mean "Y"? known: ...`. Local, thread-safe.
+[[nodiscard]] std::string unknown_name(std::string_view what, std::string_view unknown,
+                                       const std::vector<std::string>& names);
+
+} // namespace cleave

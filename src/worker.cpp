@@ -1,0 +1,30 @@
+#include "cleave/worker.hpp"
+
+namespace cleave {
+namespace {
+
+std::uint32_t low(std::uint64_t x) {
+  return static_cast<std::uint32_t>(x);
+}
+std::uint32_t high(std::uint64_t x) {
+  return static_cast<std::uint32_t>(x >> 32);
+}
+
+} // namespace
+
+// The counter holds task (64 bits), call (32) and block (32); the key is the seed.
+RandomStream::RandomStream(std::uint64_t seed, std::uint32_t call, std::uint64_t task) noexcept
+    : key_{{low(seed), high(seed)}}, counter_{{0, call, low(task), high(task)}} {}
+
+RandomStream::result_type RandomStream::operator()() noexcept {
+  if (used_ == 4) {
+    block_ = r123::Philox4x32()(counter_, key_);
+    ++counter_[0];
+    used_ = 0;
+  }
+  const auto word = static_cast<std::size_t>(used_);
+  used_ += 2;
+  return std::uint64_t{block_[word + 1]} << 32 | block_[word];
+}
+
+} // namespace cleave

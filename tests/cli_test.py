@@ -1,0 +1,512 @@
+"""The command line: what the program prints, writes, refuses and returns, alone and under mpirun.
+
+cli_test.py CLEAVE FAULTY MPIRUN [unittest arguments]. FAULTY is faulty_program.cpp: workloads that go
+wrong on purpose.
+"""
+
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+import zlib
+from pathlib import Path
+
+import h5py
+
+CLEAVE, FAULTY, MPIRUN = (os.path.abspath(p) for p in sys.argv[1:4])
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+# mpirun waits a second or two when a rank returns another status than 0, unless told.
+AT_ONCE = {"OMPI_MCA_odls_base_sigkill_timeout": "0"}
+
+
+def png(width, height, grey=128):
+    """A grey 8-bit PNG of one colour."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = (b"\0" + bytes([grey]) * width) * height
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows))
+            + chunk(b"IEND", b""))
+
+
+class Case(unittest.TestCase):
+    """A test in an empty directory of its own."""
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.home = Path(directory.name)
+
+    def start(self, *arguments, ranks=0, program=CLEAVE, **variables):
+        """Runs the program, under mpirun when ranks are given."""
+        launcher = [MPIRUN, "-q", "-n", str(ranks)] if ranks else []
+        return subprocess.run([*launcher, program, *arguments], cwd=self.home, text=True, timeout=50,
+                              capture_output=True, env={**os.environ, **variables}, check=False)
+
+    def succeed(self, *arguments, status=0, **options):
+        run = self.start(*arguments, **options)
+        self.assertEqual(run.returncode, status, run.stdout + run.stderr)
+        return run
+
+    def report(self, *arguments, status=0, **options):
+        """The object that --json prints, which is all of standard output."""
+        return json.loads(self.succeed(*arguments, "--json", status=status, **options).stdout)
+
+    def files(self):
+        return sorted(str(p.relative_to(self.home)) for p in self.home.rglob("*") if p.is_file())
+
+    def write(self, name, content):
+        path = self.home / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            path.write_text(content)
+        return name
+
+
+class Help(Case):
+    def test_help_of_every_command(self):
+        for arguments, words in [((), ["run", "layout", "list"]),
+                                 (("run",), ["--schedule", "--dry-run", "Examples:", "Exit status"]),
+                                 (("layout",), ["--json", "Examples:"]),
+                                 (("list",), ["WORKLOAD", "Examples:"])]:
+            run = self.succeed(*arguments, "--help")
+            for word in words:
+                self.assertIn(word, run.stdout)
+            self.assertEqual(run.stderr, "")
+
+    def test_help_is_printed_once_by_many_ranks(self):
+        self.assertEqual(self.succeed("--help", ranks=3).stdout.count("Usage"), 1)
+
+    def test_version_names_the_libraries(self):
+        text = self.succeed("--version").stdout
+        self.assertRegex(text, r"^cleave \d+\.\d+\.\d+\n")
+        for library in ("mpi", "hdf5", "boost"):
+            self.assertIn(library + "_version: ", text)
+
+    def test_list(self):
+        text = self.succeed("list", ranks=2).stdout
+        for workload in ("denoise", "ep", "squares", "sum_squares"):
+            self.assertEqual(len(re.findall(rf"^{workload} ", text, re.MULTILINE)), 1, text)
+        text = self.succeed("list", "squares").stdout
+        self.assertRegex(text, r"parameter +type +default +range")
+        self.assertRegex(text, r"sleep_ms +number +0 +0 to 1e6 ms")
+        self.assertRegex(self.succeed("list", "denoise").stdout, r"input +input file +\(required\)")
+
+    def test_the_manual_page_and_the_completion_name_every_option(self):
+        manual = (REPOSITORY / "docs/cleave.1").read_text().replace("\\-", "-")
+        completion = (REPOSITORY / "scripts/completion/cleave.bash").read_text()
+        for command in ("run", "layout", "list"):
+            text = self.succeed(command, "--help").stdout
+            for option in re.findall(r"(?m)^  (?:-\w,)?(--[a-z-]+)", text):
+                self.assertIn(option, manual)
+                self.assertIn(option, completion)
+
+    def test_completion(self):
+        script = REPOSITORY / "scripts/completion/cleave.bash"
+        for words, expected in [(("cleave", "la"), "layout"), (("cleave", "run", "--dry"), "--dry-run"),
+                                (("cleave", "run", "squ"), "squares"),
+                                (("cleave", "list", "sum"), "sum_squares"),
+                                (("cleave", "run", "squares", "-p", "sl"), "sleep_ms=")]:
+            line = " ".join(f"'{word}'" for word in words)
+            run = subprocess.run(
+                ["bash", "-c", f"source {script}; COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; "
+                               "_cleave; echo \"${COMPREPLY[*]}\""],
+                text=True, capture_output=True, check=True, cwd=self.home,
+                env={**os.environ, "PATH": f"{os.path.dirname(CLEAVE)}:{os.environ['PATH']}"})
+            self.assertEqual(run.stdout.strip(), expected, run.stderr)
+
+
+# Arguments that are refused -> what the one message must contain. First, before MPI begins.
+MISTYPED = [
+    ("", "say what to do"),
+    ("ru", "did you mean \"run\"?"),
+    ("run", "name a workload or a job file"),
+    ("run squares extra", "unexpected argument \"extra\""),
+    ("run squares --repetitons=2", "did you mean \"--repetitions\"?"),
+    ("run squares -p", "--parameter: 1 required KEY=VALUE missing"),
+    ("run squares -v -q", "excludes"),
+    ("run squares --log-level loud", "--log-level"),
+    ("list nosuch", "unknown workload \"nosuch\""),
+    ("run squares -n 0", "-n: must be 1 to"),
+    ("run squares -n two", "-n: must be a whole number"),
+]
+# Then, by all ranks together.
+REFUSED = [
+    ("run nosuch", "unknown workload \"nosuch\"; known: "),
+    ("run square", "did you mean \"squares\"?"),
+    ("run squares -p m=1", "m: unknown parameter \"m\"; known: n, sleep_ms"),
+    ("run squares -p n", "-p: must be KEY=VALUE, not \"n\""),
+    ("run squares -p n=x", "n: must be a whole number"),
+    ("run squares -p n=", "n: must be a whole number"),
+    ("run squares -p n=1.5", "n: must be a whole number"),
+    ("run squares -p n=nan", "n: must be a whole number"),
+    ("run squares -p n=-1", "n: must be 0 to 1e9, not -1"),
+    ("run squares -p n=1e10", "n: must be 0 to 1e9, not 1e10"),
+    ("run squares -p sleep_ms=nan", "sleep_ms: must be a finite number"),
+    ("run squares -p sleep_ms=inf", "sleep_ms: must be a finite number"),
+    ("run sum_squares -p n=1e6,x", "n: must be a whole number"),
+    ("run sum_squares -p n=1e13", "n: must be 0 to 1e12"),
+    ("run ep -p class=Z", "class: must be one of S, W, A"),
+    ("run squares --schedule blok", "--schedule: "),
+    ("run squares --schedule cyclic,0", "--schedule: "),
+    ("run squares --schedule cyclic,x", "--schedule: "),
+    ("run squares --threads 0", "--threads: must be auto or a whole number, 1 to 4096"),
+    ("run squares --threads all", "--threads: must be auto"),
+    ("run squares --warmup=-1", "--warmup: must be 0 to"),
+    ("run squares --repetitions 0", "--repetitions: must be 1 to"),
+    ("run squares --repetitions many", "--repetitions: must be a whole number"),
+    ("run squares --budget nan", "--budget: must be a finite number"),
+    ("run squares --budget=-1", "--budget: must be 0 to"),
+    ("run squares --patience 0", "--patience: must be"),
+    ("run squares --seed=-1", "--seed: must be"),
+    ("run squares --simd MMX", "--simd: "),
+    ("run nosuch.toml", "nosuch.toml: cannot be read: No such file"),
+    ("run folder/", "folder/: cannot be read: is a directory"),
+    ("run broken.toml", "broken.toml:2: not valid TOML"),
+    ("run key.toml", "key.toml:3: repetition: unknown key in [measure] \"repetition\"; did you mean"),
+    ("run table.toml", "table.toml:2: measures: unknown table"),
+    ("run parameter.toml", "parameter.toml:3: m: unknown parameter \"m\""),
+    ("run type.toml", "type.toml:2: n: must be a number without quotes, not text"),
+    ("run workload.toml", "workload.toml:1: workload: unknown workload \"square\""),
+    ("run nothing.toml", "nothing.toml: workload: missing"),
+    ("run technique.toml", "technique.toml:2: schedule: "),
+    ("run denoise", "input: missing"),
+    ("run denoise -p input=nosuch.png", "nosuch.png"),
+    ("run denoise -p input=folder", "folder"),
+    ("run denoise -p input=empty.png", "empty.png"),
+    ("run denoise -p input=text.png", "text.png"),
+    ("run denoise -p input=cut.png", "cut.png"),
+    ("run denoise -p input=good.png -p sigma=nan", "sigma: must be a finite number"),
+    ("run denoise -p input=good.png -p output=good.png", "good.png"),
+    ("run denoise -p input=good.png -p output=nowhere/a.png", "nowhere"),
+    ("run squares -o there.h5", "there.h5"),
+    ("run squares -o nowhere/a.h5", "nowhere"),
+    ("run squares -o folder", "folder"),
+    ("run squares -o /proc/a.h5", "/proc/a.h5"),
+    ("run squares -o a.h5 --result there.h5", "there.h5"),
+    ("run squares -o a.h5 --result a.h5", "a.h5: --result: is also what -o names"),
+    ("run squares --result a.txt", "a.txt"),
+    ("run squares --result nowhere/a.json", "nowhere"),
+    ("run squares -o t.h5 --trace", "t.trace.h5"),
+]
+
+
+class Refusals(Case):
+    """Bad input: status 2, one message from one rank, nothing written."""
+
+    def setUp(self):
+        super().setUp()
+        (self.home / "folder").mkdir()
+        self.write("there.h5", "precious")
+        self.write("t.trace.h5", "precious")
+        good = png(4, 4)
+        for name, content in {"empty.png": b"", "text.png": b"no image", "cut.png": good[:50],
+                              "good.png": good}.items():
+            self.write(name, content)
+        for name, text in {
+                "broken.toml": 'workload = "squares"\nn = = 1\n',
+                "key.toml": 'workload = "squares"\n[measure]\nrepetition = 1\n',
+                "table.toml": 'workload = "squares"\n[measures]\n',
+                "parameter.toml": 'workload = "squares"\n[parameters]\nm = 1\n',
+                "type.toml": 'workload = "squares"\nparameters = {n = "5"}\n',
+                "workload.toml": 'workload = "square"\n', "nothing.toml": "",
+                "technique.toml": 'workload = "squares"\nschedule = "blok"\n'}.items():
+            self.write(name, text)
+
+    def check(self, refused, **options):
+        before = self.files()
+        for line, message in refused:
+            with self.subTest(line):
+                run = self.start(*line.split(), **options)
+                self.assertEqual(run.returncode, 2, run.stdout + run.stderr)
+                self.assertEqual(run.stdout, "")
+                self.assertRegex(run.stderr, r"\Acleave: error: [^\n]*\n\Z")
+                self.assertIn(message, run.stderr)
+                self.assertEqual(self.files(), before)
+        self.assertEqual((self.home / "there.h5").read_text(), "precious")
+
+    def test_alone(self):
+        self.check(MISTYPED + REFUSED)
+
+    def test_under_mpirun(self):
+        self.check(REFUSED, ranks=2, **AT_ONCE)
+
+    def test_mistyped_under_mpirun(self):
+        self.check(MISTYPED[1:10:4], ranks=3)
+
+    def test_json_tells_the_place(self):
+        error = self.report("run", "key.toml", status=2)["error"]
+        self.assertEqual({k: error[k] for k in ("kind", "file", "line", "key")},
+                         {"kind": "bad_input", "file": "key.toml", "line": 3, "key": "repetition"})
+        self.assertIn("did you mean", error["message"])
+        error = self.report("run", "squares", "-p", "n=x", ranks=2, status=2)["error"]
+        self.assertEqual((error["file"], error["line"], error["key"]), (None, None, "n"))
+        self.assertEqual(self.report("run", "squares", "--nosuch", status=2)["error"]["kind"],
+                         "bad_input")
+
+    def test_ranks_that_are_asked_different_things(self):
+        run = subprocess.run([MPIRUN, "-q", "-n", "1", CLEAVE, "run", "squares", ":",
+                              "-n", "1", CLEAVE, "run", "squares", "-p", "n=3"],
+                             cwd=self.home, text=True, capture_output=True, timeout=50, check=False)
+        self.assertEqual(run.returncode, 2, run.stderr)
+        self.assertIn("different arguments", run.stderr)
+        self.assertEqual(run.stderr.count("cleave: error:"), 1)
+
+    def test_copies_that_mpi_would_not_join(self):
+        for rank, lines in (("0", 1), ("1", 0)):
+            run = self.start("run", "squares", SLURM_STEP_NUM_TASKS="2", SLURM_PROCID=rank)
+            self.assertEqual(run.returncode, 2)
+            self.assertEqual(run.stderr.count("srun --mpi=pmix"), lines)
+
+
+class Runs(Case):
+    def test_the_default_run(self):
+        run = self.succeed("run", "squares", ranks=2)
+        self.assertEqual(run.stderr, "")
+        for label in ("layout     1 node x 2 ranks x ", "workload   squares: n=16", "schedule   block",
+                      "time ", "rate ", "imbalance ", "verified ", "checksum ", "result ", "files "):
+            self.assertIn("\n" + label, "\n" + run.stdout)
+        self.assertEqual(len(self.files()), 1)
+        self.assertRegex(self.files()[0], r"^results/squares-\d{8}T\d{6}Z-1x2x\d+\.h5$")
+
+    def test_the_printed_median_is_that_of_the_file(self):
+        text = self.succeed("run", "squares", "--repetitions", "7", "--warmup", "2", "-o", "a.h5",
+                            ranks=2).stdout
+        printed = float(re.search(r"^time +(\S+) s, median of 7, 95 % interval", text, re.M).group(1))
+        with h5py.File(self.home / "a.h5") as file:
+            self.assertEqual(sorted(file["run/wall"][:])[3], printed)
+            self.assertEqual(list(file["run/rep_state"][:]), [1] * 7)
+            self.assertEqual(list(file["warm_up/rep_state"][:]), [1] * 2)
+            self.assertEqual(file["provenance/argv"].asstr()[()].split()[1:3], ["run", "squares"])
+
+    def test_json_says_everything(self):
+        report = self.report("run", "squares", "-p", "n=1e1", "--repetitions", "6", "-o", "a.h5",
+                             "--schedule", "cyclic,2", ranks=2)
+        self.assertEqual(report["workload"], "squares")
+        self.assertEqual(report["parameters"], {"n": 10, "sleep_ms": 0})
+        self.assertEqual(report["layout"], {"nodes": 1, "ranks": 2,
+                                            "threads": report["layout"]["threads"]})
+        self.assertEqual(report["schedule"], "cyclic,2")
+        self.assertEqual(report["repetitions"], 6)
+        low, high = report["interval_s"]
+        self.assertTrue(0 < low <= report["median_s"] <= high)
+        self.assertAlmostEqual(report["rate"], 10 / report["median_s"])
+        self.assertEqual(report["rate_unit"], "tasks/s")
+        self.assertGreaterEqual(report["imbalance"], 0)
+        self.assertIs(report["verified"], True)
+        self.assertRegex(report["checksum"], r"^[0-9a-f]{16}$")
+        self.assertEqual(report["result"], {"values": [i * i for i in range(10)]})
+        self.assertEqual(report["timings_file"], "a.h5")
+        self.assertNotIn("error", report)
+
+    def test_no_interval_below_six_repetitions(self):
+        self.assertIsNone(self.report("run", "squares", "--repetitions", "5")["interval_s"])
+        self.assertIn("no interval at n=1", self.succeed("run", "squares").stdout)
+
+    def test_answers(self):
+        sums = self.report("run", "sum_squares", "-p", "n=1e6,2e6,3e6", ranks=2)["result"]["sums"]
+        self.assertEqual(sums,
+                         ["333332833333500000", "2666664666667000000", "8999995500000500000"])
+        result = self.report("run", "ep", "-p", "class=S", ranks=2)["result"]
+        self.assertAlmostEqual(result["sx"], -3.247834652034740e3, delta=1e-5)
+        self.assertAlmostEqual(result["sy"], -6.958407078382297e3, delta=1e-5)
+        self.assertEqual(len(result["counts"]), 10)
+
+    def test_quiet_prints_nothing(self):
+        run = self.succeed("run", "squares", "--quiet")
+        self.assertEqual((run.stdout, run.stderr), ("", ""))
+
+    def test_verbose_tells_who_computed_what(self):
+        text = self.succeed("run", "squares", "--verbose", ranks=2).stdout
+        self.assertRegex(text, r"rank 0 .*pid \d+")
+        self.assertRegex(text, r"rank 1 .*pid \d+")
+        self.assertRegex(text, r"(?m)^data path")
+
+    def test_log_lines_carry_their_rank(self):
+        run = self.succeed("run", "squares", "--log-level", "debug", "-q", ranks=2)
+        self.assertIn("[rank 0] [info] repetition 1: ", run.stderr)
+        self.assertIn("[rank 1] [debug] plan agreed", run.stderr)
+
+    def test_existing_files_are_replaced_by_force_alone(self):
+        self.succeed("run", "squares", "-q", "-o", "a.h5")
+        self.succeed("run", "squares", "-q", "-o", "a.h5", status=2)
+        self.succeed("run", "squares", "-q", "-o", "a.h5", "--force", "-p", "n=3")
+        with h5py.File(self.home / "a.h5") as file:
+            self.assertEqual(file["run"].attrs["tasks"], 3)
+
+    def test_more_ranks_than_tasks(self):
+        self.assertEqual(self.report("run", "squares", "-p", "n=2", ranks=4)["result"]["values"], [0, 1])
+        self.assertEqual(self.report("run", "squares", "-p", "n=0", ranks=2)["result"]["values"], [])
+
+    def test_images_smaller_than_ranks(self):
+        for width, height in ((1, 1), (5, 2)):
+            self.write("in.png", png(width, height))
+            self.assertTrue(self.report("run", "denoise", "-p", "input=in.png", "-p", "output=out.png",
+                                        "--force", ranks=3)["verified"])
+            self.assertTrue((self.home / "out.png").exists())
+
+    def test_paths_in_a_job_file_start_from_it(self):
+        self.write("jobs/in.png", png(4, 4))
+        self.write("jobs/a.toml", 'workload = "denoise"\nparameters = {input = "in.png"}\n'
+                                  '[output]\ntimings = "t.h5"\n')
+        self.succeed("run", "jobs/a.toml", "-p", "output=out.png", ranks=2)
+        self.assertEqual(self.files(), ["jobs/a.toml", "jobs/in.png", "jobs/t.h5", "out.png"])
+        with h5py.File(self.home / "jobs/t.h5") as file:
+            self.assertEqual(file["provenance/job_file"].asstr()[()],
+                             (self.home / "jobs/a.toml").read_text())
+            self.assertRegex(file["provenance/input_xxh3"].asstr()[()], "^input=[0-9a-f]{16}$")
+
+    def test_the_command_line_wins(self):
+        self.write("a.toml", 'workload = "squares"\nschedule = "cyclic"\nthreads = 1\n'
+                             '[parameters]\nn = 4\n[measure]\nrepetitions = 2\n')
+        report = self.report("run", "a.toml")
+        self.assertEqual((report["schedule"], report["repetitions"]), ("cyclic", 2))
+        report = self.report("run", "a.toml", "-p", "n=5", "--repetitions", "3", "--threads", "2")
+        self.assertEqual((report["parameters"]["n"], report["repetitions"]), (5, 3))
+        self.assertEqual(report["layout"]["threads"], 2)
+
+    def test_every_job_file_of_the_project_is_valid(self):
+        (self.home / "results").mkdir()
+        for file in sorted((REPOSITORY / "jobs").glob("*.toml")):
+            arguments = ["-p", f"output={self.home}/out.png"] if file.stem == "denoise" else []
+            self.assertTrue(self.report("run", str(file), *arguments, "--dry-run")["dry_run"], file)
+
+    def test_the_answer_by_suffix(self):
+        for suffix in ("json", "csv", "h5"):
+            self.succeed("run", "squares", "-q", "-p", "n=3", "--result", "r." + suffix)
+        self.assertEqual(json.loads((self.home / "r.json").read_text()), {"values": [0, 1, 4]})
+        self.assertEqual((self.home / "r.csv").read_text().split(), ["values", "0", "1", "4"])
+        with h5py.File(self.home / "r.h5") as file:
+            self.assertEqual(list(file["values"][:]), [0, 1, 4])
+
+    def test_a_trace_has_every_task_once(self):
+        self.succeed("run", "squares", "-q", "-o", "a.h5", "--trace", "--schedule", "cyclic,3", ranks=2)
+        with h5py.File(self.home / "a.trace.h5") as file:
+            self.assertEqual(sum(file["tasks"][:]), 16)
+
+    def test_a_dry_run_writes_nothing(self):
+        run = self.succeed("run", "squares", "--dry-run", "--result", "r.json", "--trace", ranks=2)
+        for words in ("layout ", "leaves     16", "memory ", "results/squares-", "r.json"):
+            self.assertIn(words, run.stdout)
+        report = self.report("run", "squares", "--dry-run", "-o", "a.h5")
+        self.assertEqual((report["leaves"], report["files"]), (16, ["a.h5"]))
+        self.assertEqual(self.files(), [])
+
+    def test_a_budget_ends_the_run(self):
+        report = self.report("run", "squares", "-p", "n=1", "-p", "sleep_ms=100", "--budget", "0.25")
+        self.assertTrue(2 <= report["repetitions"] <= 4, report["repetitions"])
+
+    def test_progress_can_be_watched_in_a_file(self):
+        command = [CLEAVE, "run", "squares", "-q", "-o", "a.h5", "-p", "n=4", "-p", "sleep_ms=500",
+                   "--threads", "1"]
+        seen = ""
+        with subprocess.Popen(command, cwd=self.home) as run:
+            while run.poll() is None and not seen:
+                if (self.home / "a.progress").exists():
+                    seen = (self.home / "a.progress").read_text()
+        self.assertEqual(json.loads(seen)["workload"], "squares")
+        self.assertEqual(self.files(), ["a.h5"])
+
+
+class Launch(Case):
+    def test_n_starts_mpirun(self):
+        self.assertEqual(self.report("run", "squares", "-n", "3")["layout"]["ranks"], 3)
+        self.assertEqual(len(self.report("layout", "-n", "2", "--threads", "1")["ranks"]), 2)
+
+    def test_n_under_mpirun_must_be_its_own(self):
+        self.assertEqual(self.report("run", "squares", "-n", "2", ranks=2)["layout"]["ranks"], 2)
+        run = self.succeed("run", "squares", "-n", "3", ranks=2, status=2)
+        self.assertEqual(run.stderr.count("\n"), 1)
+        self.assertIn("-n: is 3, but the launcher started 2 ranks", run.stderr)
+
+    def test_without_mpirun_the_mend_is_told(self):
+        run = self.succeed("run", "squares", "-n", "2", status=2, PATH="/nowhere")
+        self.assertIn("cannot start mpirun", run.stderr)
+        self.assertIn("install openmpi-bin", run.stderr)
+
+    def test_layout(self):
+        text = self.succeed("layout", "--verbose", ranks=2).stdout
+        self.assertIn("layout     1 node x 2 ranks x ", text)
+        self.assertRegex(text, r"rank +pid +threads +cpus")
+        self.assertRegex(text, r"(?m)^data path")
+        layout = self.report("layout", "--threads", "3", ranks=2)
+        self.assertEqual([rank["threads"] for rank in layout["ranks"]], [3, 3])
+        self.assertEqual(layout["workers"], 6)
+        if layout["nodes"][0]["cores"] < 6:
+            self.assertTrue(layout["oversubscribed"])
+            self.assertEqual(layout["findings"][0]["severity"], "warning")
+            self.assertIn("mpirun", layout["findings"][0]["mend"])
+
+
+class Failures(Case):
+    """Failed work: status 3, one message, every rank gone within seconds."""
+
+    def failure(self, workload, *arguments, ranks=3):
+        run = self.start("run", workload, *arguments, ranks=ranks, program=FAULTY, **AT_ONCE)
+        self.assertEqual(run.returncode, 3, run.stdout + run.stderr)
+        self.assertEqual(run.stderr.count("cleave: error:"), 1, run.stderr)
+        return run
+
+    def test_a_task_that_throws(self):
+        for ranks in (0, 3):
+            self.assertRegex(self.failure("task", ranks=ranks).stderr,
+                             r"task 5 failed on rank \d .*runtime_error: five is too much")
+        self.assertEqual(self.files(), [])
+
+    def test_json_tells_failures(self):
+        run = self.failure("task", "--json")
+        self.assertEqual(json.loads(run.stdout)["error"]["kind"], "failed_task")
+
+    def test_one_rank_that_throws(self):
+        self.assertIn("on rank 2: only the last rank sees this", self.failure("last_rank").stderr)
+
+    def test_one_rank_that_throws_while_the_others_are_busy(self):
+        self.assertIn("on rank 2: only the last rank sees this", self.failure("silent").stderr)
+
+    def test_terminate_names_the_rank(self):
+        self.assertIn("rank 2 terminated: thrown where nobody catches",
+                      self.failure("terminates").stderr)
+
+    def test_a_wrong_answer_has_no_speed(self):
+        for workload in ("wrong", "changes"):
+            run = self.failure(workload, "--repetitions", "3")
+            self.assertIn("\nWRONG ", run.stdout)
+            for label in ("time ", "rate ", "verified "):
+                self.assertNotIn("\n" + label, run.stdout)
+        report = json.loads(self.failure("wrong", "--json", "-o", "w.h5").stdout)
+        self.assertEqual((report["verified"], report["rate"], report["median_s"]), (False, None, None))
+        self.assertEqual(report["error"]["kind"], "wrong_answer")
+        with h5py.File(self.home / "w.h5") as file:
+            self.assertEqual(list(file["run/rep_state"][:]), [2])
+
+    def test_an_unchecked_answer_has_no_rate(self):
+        run = self.succeed("run", "unchecked", program=FAULTY)
+        self.assertIn("\nunchecked ", run.stdout)
+        self.assertNotIn("\nrate ", run.stdout)
+
+    def test_a_failed_file_does_not_lose_the_answer(self):
+        run = self.failure("output")
+        self.assertIn("\nresult     values = 0, 1, 2", run.stdout)
+        self.assertIn("out.png: the disk is full", run.stderr)
+        report = json.loads(self.failure("output", "--json").stdout)
+        self.assertEqual(report["result"]["values"], list(range(8)))
+        self.assertEqual(report["error"]["kind"], "io")
+
+    def test_a_workload_may_refuse(self):
+        run = self.succeed("run", "refuses", "-p", "n=3", status=2, ranks=3, program=FAULTY)
+        self.assertEqual(run.stderr, "cleave: error: n: must be even\n")
+        self.assertEqual(self.files(), [])
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[4:]])

@@ -1,0 +1,107 @@
+// Comm over MPI.
+#include "cleave/pool.hpp"
+#include "comm_checks.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <mpi.h>
+
+#include <chrono>
+#include <thread>
+
+namespace cleave {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+CommOptions with(std::int64_t limit, int ranks_per_node) {
+  CommOptions options;
+  options.message_limit = limit;
+  options.ranks_per_node = ranks_per_node;
+  return options;
+}
+
+TEST(Comm, KeepsItsPromises) {
+  cleave::testing::check_comm(Comm(MPI_COMM_WORLD));
+}
+
+TEST(Comm, KeepsItsPromisesInSmallMessages) {
+  for (const int ranks_per_node : {0, 1, 2}) {
+    SCOPED_TRACE(ranks_per_node);
+    cleave::testing::check_comm(Comm(MPI_COMM_WORLD, with(1024, ranks_per_node)));
+  }
+}
+
+TEST(Comm, KeepsItsPromisesInMessagesOfOneByte) {
+  const Comm comm(MPI_COMM_WORLD, with(1, 0));
+  cleave::testing::check_broadcasts_and_all_gathers(comm);
+  cleave::testing::check_pieces(comm);
+  cleave::testing::check_blobs(comm);
+}
+
+TEST(Comm, IsMadeOfAnyCommunicator) {
+  // Odd ranks apart from even ones, in reverse.
+  int rank = 0;
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  MPI_Comm half = MPI_COMM_NULL;
+  MPI_Comm_split(MPI_COMM_WORLD, rank % 2, -rank, &half);
+  {
+    const Comm comm(half, with(1024, 0));
+    MPI_Comm_free(&half); // the Comm has its own
+    cleave::testing::check_comm(comm);
+  }
+}
+
+TEST(Comm, TellsTheOthersWhenARankLeaves) {
+  const Comm comm(MPI_COMM_WORLD);
+  const int last = comm.size() - 1;
+  const auto begin = std::chrono::steady_clock::now();
+  if (comm.rank() == last) {
+    comm.leave("it has had enough");
+    return;
+  }
+  std::string told;
+  try {
+    comm.barrier();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::lost_peer);
+    told = error.what();
+  }
+  EXPECT_THAT(told, AllOf(HasSubstr("rank " + std::to_string(last)), HasSubstr("has had enough")));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
+}
+
+TEST(Comm, TellsTheOthersThatWaitForAMessage) {
+  const Comm comm(MPI_COMM_WORLD, with(1024, 0));
+  const auto blob = [&](int) -> std::vector<std::byte> { throw std::runtime_error("no blob"); };
+  std::string told;
+  if (comm.is_root()) {
+    try {
+      (void)comm.scatter_blobs(blob);
+      EXPECT_EQ(comm.size(), 1);
+    } catch (const std::runtime_error&) {
+      comm.leave("it found no blob");
+    }
+    return;
+  }
+  try {
+    (void)comm.scatter_blobs(blob);
+  } catch (const Error& error) {
+    told = error.what();
+  }
+  EXPECT_THAT(told, AllOf(HasSubstr("rank 0"), HasSubstr("no blob")));
+}
+
+TEST(Comm, GivesItsCommunicatorsBack) {
+  // Open MPI has 65,536 of them: one kept back by each Comm would be one too many. One rank makes
+  // them fast enough to try them all.
+  const int size = Comm(MPI_COMM_WORLD).size();
+  const int comms = size == 1 ? 66'000 : 500;
+  for (int made = 0; made < comms; ++made)
+    EXPECT_EQ(Comm(MPI_COMM_WORLD).size(), size);
+}
+
+} // namespace
+} // namespace cleave

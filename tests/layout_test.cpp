@@ -1,0 +1,264 @@
+#include "cleave/error.hpp"
+#include "cleave/layout.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+namespace cleave {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+constexpr std::uint64_t gibibyte = std::uint64_t{1} << 30;
+
+/// A node of `cores` cores with one CPU each.
+NodePlace node(int cores, const std::string& name = "n1") {
+  return {name, cores, cores, 1, 0, gibibyte, "Some CPU"};
+}
+
+RankPlace rank(std::vector<int> cores, int threads = 1, int node = 0) {
+  return {node, threads, cores, cores, 100};
+}
+
+std::vector<int> first_cores(int count) {
+  std::vector<int> cores(static_cast<std::size_t>(count));
+  std::iota(cores.begin(), cores.end(), 0);
+  return cores;
+}
+
+constexpr LaunchFacts by_mpirun{.under_mpirun = true};
+constexpr LaunchFacts by_srun{.under_slurm = true};
+
+std::string described(const std::vector<Finding>& found) {
+  std::string text;
+  for (const Finding& each : found)
+    text += (each.severity == Finding::Severity::warning ? "warning: " : "note: ") + each.what +
+            "\n    " + each.mend + '\n';
+  return text;
+}
+
+std::string diagnosis(const Layout& layout) {
+  return described(findings(layout));
+}
+
+TEST(CpuList, WritesAndReadsRuns) {
+  const std::vector<std::pair<std::string, std::vector<int>>> cases = {
+      {"", {}}, {"5", {5}}, {"0-3,8", {0, 1, 2, 3, 8}}, {"0,2,4-5", {0, 2, 4, 5}}};
+  for (const auto& [text, cpus] : cases) {
+    EXPECT_EQ(cpu_list(cpus), text);
+    EXPECT_EQ(parse_cpu_list(text), cpus);
+  }
+}
+
+TEST(CpuList, RefusesOtherText) {
+  for (const char* text : {"x", "1-", "-1", "1,,2", "1 2", "99999999999"})
+    EXPECT_THROW((void)parse_cpu_list(text), Error) << text;
+}
+
+TEST(Layout, CountsWorkersAndCores) {
+  const Layout layout({node(4, "n1"), node(4, "n2")},
+                      {rank({0, 1}, 2), rank({2, 3}, 2), rank({0, 1, 2}, 3, 1)}, by_mpirun);
+  EXPECT_EQ(layout.workers(), 7);
+  EXPECT_EQ(layout.workers_on(0), 4);
+  EXPECT_EQ(layout.workers_on(1), 3);
+  EXPECT_EQ(layout.ranks_on(0), 2);
+  EXPECT_EQ(layout.threads(), 3);
+  EXPECT_EQ(layout.allowed_cores(0), 4);
+  EXPECT_EQ(layout.usable_cores(1), 3);
+  EXPECT_FALSE(layout.oversubscribed());
+  EXPECT_EQ(layout.summary(), "2 nodes, 3 ranks, 7 threads");
+}
+
+TEST(Layout, QuotaLimitsTheUsableCores) {
+  NodePlace place = node(4);
+  place.quota_cpus = 2.5;
+  EXPECT_EQ(Layout({place}, {rank({0, 1, 2, 3})}, {}).usable_cores(0), 2);
+  place.quota_cpus = 0.5;
+  EXPECT_EQ(Layout({place}, {rank({0, 1, 2, 3})}, {}).usable_cores(0), 1);
+  EXPECT_TRUE(Layout({place}, {rank({0, 1, 2, 3}, 2)}, {}).oversubscribed());
+}
+
+TEST(Layout, NamesItsShape) {
+  EXPECT_EQ(Layout({node(2)}, {rank({0}), rank({1})}, {}).shape(), "multiprocessor");
+  EXPECT_EQ(Layout({node(2)}, {rank({0, 1}, 2)}, {}).shape(), "multicore");
+  EXPECT_EQ(Layout({node(4)}, {rank({0, 1}, 2), rank({2, 3}, 2)}, {}).shape(), "hybrid");
+  EXPECT_EQ(Layout({node(4)}, {rank({0, 1}, 2), rank({2, 3}, 2)}, {}).summary(),
+            "1 node x 2 ranks x 2 threads");
+  EXPECT_EQ(Layout({node(4), node(4)}, {rank({0}), rank({0}, 1, 1)}, {}).summary(),
+            "2 nodes x 1 rank x 1 thread");
+}
+
+int threads_of(const std::vector<RankPlace>& ranks, double quota = 0, int slurm_cpus = 0) {
+  NodePlace place = node(8);
+  place.quota_cpus = quota;
+  return auto_threads(ranks, 0, place, {.slurm_cpus_per_task = slurm_cpus});
+}
+
+TEST(AutoThreads, SharesTheCoresAmongOverlappingRanks) {
+  EXPECT_EQ(threads_of({rank(first_cores(8))}), 8);
+  EXPECT_EQ(threads_of({rank(first_cores(8)), rank(first_cores(8))}), 4);
+  EXPECT_EQ(threads_of({rank({0, 1, 2, 3}), rank({4, 5, 6, 7})}), 4);
+  EXPECT_EQ(threads_of({rank({0, 1, 2}), rank({2, 3})}), 1);
+  EXPECT_EQ(threads_of({rank({0}), rank({0}), rank({0})}), 1);
+}
+
+TEST(AutoThreads, KeepsWithinQuotaAndSlurm) {
+  EXPECT_EQ(threads_of({rank(first_cores(8))}, 3.9), 3);
+  EXPECT_EQ(threads_of({rank({0, 1, 2, 3}), rank({4, 5, 6, 7})}, 4), 2);
+  EXPECT_EQ(threads_of({rank(first_cores(8))}, 0.5), 1);
+  EXPECT_EQ(threads_of({rank(first_cores(8))}, 0, 2), 2);
+  EXPECT_EQ(threads_of({rank(first_cores(8))}, 0, 64), 8);
+}
+
+TEST(MpirunLine, BindsARankToAsManyCoresAsThreads) {
+  EXPECT_THAT(mpirun_line(2, 4, 8),
+              ElementsAre("mpirun", "-q", "-n", "2", "--map-by", "slot:PE=4", "--bind-to", "core"));
+  EXPECT_THAT(mpirun_line(1, 1, 2),
+              ElementsAre("mpirun", "-q", "-n", "1", "--map-by", "slot:PE=1", "--bind-to", "core"));
+}
+
+TEST(MpirunLine, SharesTheCoresOutForAuto) {
+  EXPECT_THAT(mpirun_line(3, 0, 8), testing::Contains("slot:PE=2"));
+  EXPECT_THAT(mpirun_line(1, 0, 8), testing::Contains("slot:PE=8"));
+}
+
+TEST(MpirunLine, DoesNotBindWhatDoesNotFit) {
+  const auto unbound =
+      ElementsAre("mpirun", "-q", "-n", "4", "--oversubscribe", "--bind-to", "none");
+  EXPECT_THAT(mpirun_line(4, 0, 2), unbound);
+  EXPECT_THAT(mpirun_line(4, 1, 2), unbound);
+  EXPECT_THAT(mpirun_line(4, 2, 7), unbound);
+  EXPECT_THAT(mpirun_line(4, 2, 8, false),
+              ElementsAre("mpirun", "-q", "-n", "4", "--bind-to", "none"));
+}
+
+TEST(MpirunLine, KeepsToMaskAndQuota) {
+  const Layout whole({node(4)}, {rank(first_cores(4))}, {});
+  EXPECT_EQ(mpirun_line(2, 2, whole), mpirun_line(2, 2, 4));
+  const Layout part({node(4)}, {rank({1, 2})}, {});
+  EXPECT_EQ(mpirun_line(2, 0, part), mpirun_line(2, 0, 2, false));
+  NodePlace limited = node(4);
+  limited.quota_cpus = 2;
+  EXPECT_EQ(mpirun_line(4, 0, Layout({limited}, {rank(first_cores(4))}, {})), mpirun_line(4, 0, 2));
+}
+
+TEST(Doctor, FindsNothingInASoundLayout) {
+  EXPECT_THAT(diagnosis({{node(2)}, {rank({0}), rank({1})}, by_mpirun}), IsEmpty());
+  EXPECT_THAT(diagnosis({{node(4)}, {rank({0, 1, 2, 3}, 4)}, {}}), IsEmpty());
+  EXPECT_THAT(diagnosis({{node(4)}, {rank({0, 1}, 2), rank({2, 3}, 2)}, by_mpirun}), IsEmpty());
+  EXPECT_THAT(diagnosis({}), IsEmpty());
+}
+
+TEST(Doctor, FindsMoreWorkersThanCores) {
+  const std::string text =
+      diagnosis({{node(2)}, {rank({0, 1}), rank({0, 1}), rank({0, 1})}, by_mpirun});
+  EXPECT_THAT(text, HasSubstr("warning: n1 runs 3 workers on 2 cores"));
+  EXPECT_THAT(text, HasSubstr("mpirun -q -n 2 --map-by slot:PE=1 --bind-to core PROGRAM"));
+  EXPECT_EQ(text.find("note"), std::string::npos) << "binding cannot mend that:\n" << text;
+}
+
+TEST(Doctor, FindsThreadsThatShareTheOneCoreOfTheirRank) {
+  const std::string text = diagnosis({{node(4)}, {rank({0}, 2), rank({1}, 2)}, by_mpirun});
+  EXPECT_THAT(text, HasSubstr("bound 2 ranks to fewer cores than threads (2 threads on 1 core)"));
+  EXPECT_THAT(text, HasSubstr("mpirun -q -n 2 --map-by slot:PE=2 --bind-to core PROGRAM "
+                              "--threads 2"));
+}
+
+TEST(Doctor, FindsRanksWithOneMask) {
+  const std::string crowded = diagnosis({{node(4)}, {rank({0, 1}, 2), rank({0, 1}, 2)}, by_mpirun});
+  EXPECT_THAT(crowded, HasSubstr("warning: 2 ranks of n1 may use the same CPUs 0-1, fewer cores "
+                                 "than their 4 workers"));
+  EXPECT_THAT(crowded, HasSubstr("slot:PE=2"));
+  const std::string loose = diagnosis({{node(4)}, {rank({0, 1}), rank({0, 1})}, by_mpirun});
+  EXPECT_THAT(loose, HasSubstr("note: 2 ranks of n1 may use the same CPUs 0-1: nothing keeps"));
+}
+
+TEST(Doctor, FindsUnboundRanks) {
+  const std::string text =
+      diagnosis({{node(4)}, {rank(first_cores(4)), rank(first_cores(4))}, by_mpirun});
+  EXPECT_THAT(text, HasSubstr("note: 2 ranks of n1 may use the same CPUs 0-3: they are not bound"));
+  EXPECT_THAT(text, HasSubstr("mpirun -q -n 2 --map-by slot:PE=1 --bind-to core PROGRAM"));
+}
+
+TEST(Doctor, FindsCoresThatTheBindingLeavesIdle) {
+  const std::string text = diagnosis({{node(8)}, {rank({0}), rank({1})}, by_mpirun});
+  EXPECT_THAT(text, HasSubstr("note: the ranks of n1 may use 2 of 8 cores"));
+  EXPECT_THAT(text, HasSubstr("mpirun -q -n 2 --map-by slot:PE=4 --bind-to core PROGRAM "
+                              "--threads 4"));
+  EXPECT_THAT(diagnosis({{node(8)}, {rank({0}), rank({1})}, by_srun}), IsEmpty())
+      << "a Slurm step owns only what it asked for";
+}
+
+TEST(Doctor, FindsSlurmCpusThatMpirunDoesNotUse) {
+  const LaunchFacts facts{.under_mpirun = true, .under_slurm = true, .slurm_cpus_per_task = 4};
+  const std::string text = diagnosis({{node(8)}, {rank({0}), rank({1})}, facts});
+  EXPECT_THAT(text, HasSubstr("Slurm gives a task 4 CPUs"));
+  EXPECT_THAT(text, HasSubstr("--map-by slot:PE=$SLURM_CPUS_PER_TASK"));
+}
+
+TEST(Doctor, SpeaksOfSrunUnderSrun) {
+  const std::string text = diagnosis({{node(4)}, {rank({0}, 2), rank({1}, 2)}, by_srun});
+  EXPECT_THAT(text, HasSubstr("srun --mpi=pmix -n 2 --cpus-per-task=2 --cpu-bind=cores PROGRAM"));
+}
+
+TEST(Doctor, SpeaksOfRanksANodeOnSeveralNodes) {
+  const std::string text =
+      diagnosis({{node(4, "n1"), node(4, "n2")}, {rank({0}, 2), rank({0}, 2, 1)}, by_mpirun});
+  EXPECT_THAT(text, HasSubstr("mpirun -q -n 2 --map-by ppr:1:node:PE=2 --bind-to core PROGRAM"));
+}
+
+TEST(Doctor, FindsUnlikeNodes) {
+  NodePlace other = node(4, "n3");
+  other.cpu_model = "Another CPU";
+  const std::string text =
+      diagnosis({{node(4, "n1"), node(4, "n2"), other},
+                 {rank(first_cores(4), 4), rank(first_cores(4), 4, 1), rank(first_cores(4), 4, 2)},
+                 by_mpirun});
+  EXPECT_THAT(text, HasSubstr("the nodes are of 2 kinds"));
+  EXPECT_THAT(text, HasSubstr("--host n1:4,n2:4 PROGRAM"));
+}
+
+TEST(Doctor, FindsAQuotaBelowTheCores) {
+  NodePlace place = node(4);
+  place.quota_cpus = 1.5;
+  const std::string within = diagnosis({{place}, {rank(first_cores(4), 1)}, {}});
+  EXPECT_THAT(within, HasSubstr("note: a cgroup quota gives n1 1.5 CPUs of its 4 cores"));
+  EXPECT_THAT(within, HasSubstr("docker run --cpus=4"));
+  const std::string beyond = diagnosis({{place}, {rank(first_cores(4), 3)}, {}});
+  EXPECT_THAT(beyond, HasSubstr("warning: a cgroup quota gives n1 1.5 CPUs"));
+  EXPECT_EQ(beyond.find("take turns"), std::string::npos) << "one cause, one finding";
+}
+
+TEST(Doctor, FindsForeignThreadPools) {
+  const LaunchFacts facts{.under_mpirun = true, .openmp_threads = 2, .openblas_threads = 1};
+  const std::string text = diagnosis({{node(2)}, {rank({0}), rank({1})}, facts});
+  EXPECT_THAT(text, HasSubstr("OMP_NUM_THREADS=2 in each of 2 workers makes 4 threads on 2 cores"));
+  EXPECT_THAT(text, HasSubstr("export OMP_NUM_THREADS=1"));
+  EXPECT_EQ(text.find("OPENBLAS"), std::string::npos);
+}
+
+TEST(Doctor, FindsASmallSharedMemory) {
+  NodePlace place = node(2);
+  place.shm_bytes = std::uint64_t{63} << 20;
+  const std::string text = diagnosis({{place}, {rank({0}), rank({1})}, by_mpirun});
+  EXPECT_THAT(text, HasSubstr("note: /dev/shm of n1 has 63 MiB free"));
+  EXPECT_THAT(text, HasSubstr("--shm-size"));
+}
+
+TEST(Doctor, PutsWarningsFirst) {
+  NodePlace place = node(2);
+  place.shm_bytes = 0;
+  const auto found = findings({{place}, {rank({0, 1}, 4)}, {}});
+  ASSERT_GE(found.size(), 2U);
+  EXPECT_EQ(found.front().severity, Finding::Severity::warning);
+  EXPECT_EQ(found.back().severity, Finding::Severity::note);
+  for (const Finding& each : found)
+    EXPECT_FALSE(each.mend.empty()) << each.what;
+}
+
+} // namespace
+} // namespace cleave

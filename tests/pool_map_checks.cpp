@@ -1,0 +1,248 @@
+#include "pool_checks.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <numeric>
+
+namespace cleave::testing {
+namespace {
+
+__extension__ using Int128 = __int128;
+
+/// Fewer tasks than workers, as many, and several blocks of 64 KiB a worker.
+constexpr std::array<std::int64_t, 8> sizes = {0, 1, 2, 3, 7, 16, 1000, 30'000};
+
+struct NoDefault {
+  explicit NoDefault(std::int64_t v) : value(v) {}
+  std::int64_t value;
+  friend bool operator==(const NoDefault&, const NoDefault&) = default;
+};
+
+struct alignas(64) Wide {
+  std::int64_t lane[8];
+  friend bool operator==(const Wide& a, const Wide& b) {
+    return std::ranges::equal(a.lane, b.lane);
+  }
+};
+
+struct Odd {
+  std::array<unsigned char, 3> bytes;
+  friend bool operator==(const Odd&, const Odd&) = default;
+};
+
+/// The results must be f(0), f(1), ... at root, and nothing elsewhere.
+template <class R, class F>
+void expect_all(const Pool& pool, const std::vector<R>& results, std::int64_t n, F f) {
+  EXPECT_EQ(std::ssize(results), pool.is_root() ? n : 0);
+  std::int64_t wrong = 0;
+  for (std::int64_t i = 0; i < std::ssize(results); ++i)
+    wrong += results[static_cast<std::size_t>(i)] == f(i) ? 0 : 1;
+  EXPECT_EQ(wrong, 0);
+}
+
+/// map over indices and over values of the same function.
+template <class T, class F>
+void check_both(Pool& pool, F f) {
+  for (const std::int64_t n : {0, 1, 3, 500}) {
+    expect_all(pool, pool.map(f, n), n, f);
+    expect_all(
+        pool,
+        pool.map([f](const T& x) { return f(static_cast<std::int64_t>(x)); }, numbers<T>(pool, n)),
+        n, f);
+  }
+}
+
+void check_sizes(Pool& pool) {
+  for (const std::int64_t n : sizes) {
+    SCOPED_TRACE(n);
+    const auto half = [](std::int64_t i) { return 0.5 * static_cast<double>(i); };
+    expect_all(pool, pool.map(half, n), n, half);
+    expect_all(pool, pool.map([](double x) { return 0.5 * x; }, numbers<double>(pool, n)), n, half);
+    // Results smaller and larger than inputs.
+    expect_all(
+        pool,
+        pool.map([](double x) { return static_cast<char>(x); }, numbers<double>(pool, n % 100)),
+        n % 100, [](std::int64_t i) { return static_cast<char>(i); });
+    expect_all(pool,
+               pool.map(
+                   [](short x) {
+                     return Wide{{x, x, x, x, x, x, x, x}};
+                   },
+                   numbers<short>(pool, n)),
+               n, [](std::int64_t i) {
+                 return Wide{{i, i, i, i, i, i, i, i}};
+               });
+  }
+}
+
+void check_types(Pool& pool) {
+  check_both<int>(pool, [](std::int64_t i) { return i % 3 == 0; }); // bool
+  check_both<float>(pool, [](std::int64_t i) { return NoDefault(i); });
+  check_both<int>(pool, [](std::int64_t i) { return std::to_string(i); });
+  check_both<int>(pool, [](std::int64_t i) { return Word{std::to_string(i), 1}; });
+  check_both<int>(pool, [](std::int64_t i) {
+    return i % 2 == 0 ? std::optional(std::to_string(i)) : std::nullopt;
+  });
+  check_both<int>(pool, [](std::int64_t i) { return std::tuple(i, std::to_string(i), 0.5); });
+  check_both<int>(pool, [](std::int64_t i) { return std::pair(i, i); });
+  check_both<int>(pool, [](std::int64_t i) {
+    return i % 2 == 0 ? std::variant<std::int64_t, std::string>(i) : "odd";
+  });
+  check_both<int>(pool, [](std::int64_t i) { return std::array{i, -i}; });
+  check_both<int>(pool, [](std::int64_t i) { return static_cast<Int128>(i) << 90; });
+  check_both<int>(pool, [](std::int64_t i) { return Odd{{static_cast<unsigned char>(i), 1, 2}}; });
+  check_both<int>(pool, [](std::int64_t i) {
+    return std::vector<bool>(static_cast<std::size_t>(i % 5), true);
+  });
+}
+
+void check_inputs(Pool& pool) {
+  std::vector<std::string> texts;
+  std::vector<Word> words;
+  std::vector<std::tuple<int, std::string>> pairs;
+  for (int i = 0; i < 300; ++i) {
+    texts.emplace_back(static_cast<std::size_t>(i), 'a');
+    words.push_back({std::to_string(i), i});
+    pairs.emplace_back(i, std::to_string(i));
+  }
+  expect_all(pool, pool.map([](const std::string& s) { return s + "b"; }, at_root(pool, texts)),
+             300,
+             [](std::int64_t i) { return std::string(static_cast<std::size_t>(i), 'a') + "b"; });
+  expect_all(pool, pool.map([](const Word& w) { return w.text.size(); }, at_root(pool, words)), 300,
+             [](std::int64_t i) { return std::to_string(i).size(); });
+  expect_all(pool,
+             pool.starmap([](int i, const std::string& s) { return s + std::to_string(i); },
+                          at_root(pool, pairs)),
+             300, [](std::int64_t i) { return std::to_string(i) + std::to_string(i); });
+  expect_all(pool,
+             pool.starmap([](int i, const std::string&, Worker& w) { return i * (w.rank() >= 0); },
+                          at_root(pool, pairs)),
+             300, [](std::int64_t i) { return i; });
+  // What the other ranks pass is never read.
+  const std::vector<int> decoy(pool.is_root() ? 10 : 99, pool.is_root() ? 1 : -1);
+  expect_all(pool, pool.map([](int x) { return x; }, decoy), 10, [](std::int64_t) { return 1; });
+}
+
+void check_alignment(Pool& pool) {
+  std::vector<Wide> wides(pool.is_root() ? 500 : 0, Wide{{1, 2, 3, 4, 5, 6, 7, 8}});
+  const auto aligned = pool.map(
+      [](const Wide& wide) { return std::bit_cast<std::uintptr_t>(&wide) % alignof(Wide) == 0; },
+      wides);
+  EXPECT_EQ(std::ranges::count(aligned, false), 0);
+}
+
+struct Step {
+  int worker;
+  int rank;
+  int thread;
+  int number; // how manieth task of this worker
+};
+
+void check_workers(Pool& pool) {
+  std::map<int, std::vector<int>> numbers_of;
+  for (int call = 0; call < 2; ++call) {
+    const auto steps = pool.map(
+        [](std::int64_t, Worker& worker) {
+          return Step{worker.index(), worker.rank(), worker.thread(), ++worker.local<int>(0)};
+        },
+        500);
+    for (const Step& step : steps) {
+      EXPECT_LT(step.worker, pool.workers());
+      EXPECT_LT(step.rank, pool.comm().size());
+      numbers_of[step.worker].push_back(step.number);
+    }
+  }
+  // Each worker has one state of its own, kept from call to call: 1, 2, 3 ...
+  for (auto& [worker, seen] : numbers_of) {
+    std::ranges::sort(seen);
+    std::vector<int> expected(seen.size());
+    std::iota(expected.begin(), expected.end(), 1);
+    EXPECT_EQ(seen, expected) << "worker " << worker;
+  }
+  if (pool.is_root()) {
+    // Promise 3: every core computes.
+    EXPECT_EQ(std::ssize(numbers_of), pool.workers());
+  }
+}
+
+void check_views(Pool& pool) {
+  for (const std::int64_t n : {0, 1, 5, 20'000}) {
+    const auto input = numbers<int>(pool, n);
+    const std::span<const int> view = pool.map_view([](int x) { return 3 * x; }, input);
+    const bool sees = pool.comm().nodes() == 1 || pool.is_root();
+    EXPECT_EQ(std::ssize(view), sees ? n : 0);
+    bool right = true;
+    for (std::int64_t i = 0; i < std::ssize(view); ++i)
+      right = right && view[static_cast<std::size_t>(i)] == 3 * i;
+    EXPECT_TRUE(right);
+  }
+}
+
+/// A stencil of `halo` rows up and down, by bands and in one go.
+void check_bands(Pool& pool, const BandShape& shape) {
+  std::vector<int> in(static_cast<std::size_t>(shape.rows * shape.in_width));
+  std::iota(in.begin(), in.end(), 1);
+  const auto row_sum = [&shape](std::span<const int> rows, std::int64_t first) {
+    std::int64_t sum = 0;
+    for (std::int64_t x = 0; x < shape.in_width; ++x)
+      sum += rows[static_cast<std::size_t>(first * shape.in_width + x)];
+    return sum;
+  };
+  const auto stencil = [=](std::span<const int> rows, TaskRange held, std::int64_t row) {
+    std::int64_t sum = 0;
+    for (std::int64_t r = std::max(row - shape.halo, std::int64_t{0});
+         r <= std::min(row + shape.halo, shape.rows - 1); ++r)
+      sum += (r + 1) * row_sum(rows, r - held.first);
+    return sum;
+  };
+  const auto result = pool.map_bands<std::int64_t>(
+      [=](TaskRange rows, TaskRange in_rows, std::span<const int> given,
+          std::span<std::int64_t> out, Worker&) {
+        EXPECT_EQ(in_rows.first, std::max(rows.first - shape.halo, std::int64_t{0}));
+        EXPECT_EQ(in_rows.last, std::min(rows.last + shape.halo, shape.rows));
+        EXPECT_EQ(std::ssize(given), in_rows.size() * shape.in_width);
+        EXPECT_EQ(std::ssize(out), rows.size() * shape.out_width);
+        EXPECT_LE(rows.size(), shape.grain);
+        for (std::int64_t row = rows.first; row < rows.last; ++row)
+          for (std::int64_t x = 0; x < shape.out_width; ++x)
+            out[static_cast<std::size_t>((row - rows.first) * shape.out_width + x)] =
+                stencil(given, in_rows, row) + x;
+      },
+      at_root(pool, in), shape);
+  std::vector<std::int64_t> expected;
+  for (std::int64_t row = 0; pool.is_root() && row < shape.rows; ++row)
+    for (std::int64_t x = 0; x < shape.out_width; ++x)
+      expected.push_back(stencil(in, {0, shape.rows}, row) + x);
+  EXPECT_EQ(result, expected);
+}
+
+void check_all_bands(Pool& pool) {
+  for (const std::int64_t rows : {0, 1, 2, 50})
+    for (const std::int64_t halo : {0, 2, 60})
+      for (const std::int64_t grain : {1, 4, 100})
+        check_bands(pool, {rows, 3, 2, halo, grain});
+  check_bands(pool, {50, 1, 1, 1, 3});
+  check_bands(pool, {40, 300, 700, 3, 5}); // more than 64 KiB a leaf
+  check_bands(pool, {10, 0, 2, 1, 1});
+  check_bands(pool, {10, 2, 0, 1, 1});
+  const auto nothing = [](TaskRange, TaskRange, std::span<const int>, std::span<int>, Worker&) {};
+  EXPECT_THROW((void)pool.map_bands<int>(nothing, numbers<int>(pool, 11), {5, 2, 2, 0, 1}), Error);
+}
+
+} // namespace
+
+void check_maps(Pool& pool) {
+  check_sizes(pool);
+  check_types(pool);
+  check_inputs(pool);
+  check_alignment(pool);
+  check_workers(pool);
+  check_views(pool);
+  check_all_bands(pool);
+  EXPECT_THROW((void)pool.map([](std::int64_t i) { return i; }, -1), Error);
+}
+
+} // namespace cleave::testing

@@ -1,0 +1,97 @@
+// Pool over MPI.
+#include "pool_checks.hpp"
+
+#include <gtest/gtest.h>
+#include <mpi.h>
+
+#include <chrono>
+
+namespace cleave {
+namespace {
+
+struct Case {
+  const char* name;
+  int threads;
+  const char* schedule;
+  DataPath path;
+  int ranks_per_node; // 0: the truth
+};
+
+class PoolOverMpi : public ::testing::TestWithParam<Case> {};
+
+TEST_P(PoolOverMpi, KeepsItsPromises) {
+  const Case& how = GetParam();
+  PoolOptions options;
+  options.threads = how.threads;
+  options.schedule = Schedule::parse(how.schedule);
+  options.data_path = how.path;
+  options.comm.ranks_per_node = how.ranks_per_node;
+  options.comm.message_limit = 1024;
+  cleave::testing::check_pool(Comm(MPI_COMM_WORLD, options.comm), options);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Ways, PoolOverMpi,
+    ::testing::Values(Case{"best", 1, "block", DataPath::automatic, 0},
+                      Case{"direct", 2, "cyclic,7", DataPath::direct, 0},
+                      Case{"window", 2, "block", DataPath::window, 0},
+                      Case{"window_cyclic", 1, "cyclic", DataPath::window, 0},
+                      Case{"messages", 1, "cyclic,7", DataPath::messages, 0},
+                      Case{"messages_threads", 3, "block", DataPath::messages, 0},
+                      Case{"nodes_of_one", 1, "block", DataPath::automatic, 1},
+                      Case{"nodes_of_two", 2, "cyclic", DataPath::automatic, 2}),
+    [](const ::testing::TestParamInfo<Case>& info) { return std::string(info.param.name); });
+
+TEST(PoolOverMpi, IsMadeOfAnyCommunicator) {
+  // The job in reverse order of ranks: root is the last process.
+  int rank = 0;
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  MPI_Comm reversed = MPI_COMM_NULL;
+  MPI_Comm_split(MPI_COMM_WORLD, 0, -rank, &reversed);
+  Pool pool(reversed, PoolOptions{.threads = 1});
+  MPI_Comm_free(&reversed);
+  cleave::testing::check_maps(pool);
+}
+
+TEST(PoolOverMpi, EndsTheOthersWhenARankThrowsBetweenCalls) {
+  int rank = 0;
+  int size = 0;
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  MPI_Comm_size(MPI_COMM_WORLD, &size);
+  const auto begin = std::chrono::steady_clock::now();
+  std::string told;
+  try {
+    Pool pool(MPI_COMM_WORLD, PoolOptions{.threads = 1});
+    if (rank + 1 == size)
+      throw std::runtime_error("the user's own code");
+    (void)pool.map([](std::int64_t i) { return i; }, 10);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::lost_peer);
+    told = error.what();
+  } catch (const std::runtime_error& error) {
+    told = error.what();
+  }
+  if (rank + 1 == size)
+    EXPECT_EQ(told, "the user's own code");
+  else
+    EXPECT_NE(told.find("rank " + std::to_string(size - 1)), std::string::npos) << told;
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+}
+
+TEST(PoolOverMpi, IsMadeManyTimes) {
+  const Comm world(MPI_COMM_WORLD);
+  const auto begin = std::chrono::steady_clock::now();
+  int made = 0;
+  for (bool go_on = true; go_on && made < 5000; ++made) {
+    Pool pool(MPI_COMM_WORLD, PoolOptions{.threads = 1});
+    const auto sum =
+        pool.map_reduce([](std::int64_t i) { return i; }, 10, std::plus<>(), std::int64_t{0});
+    EXPECT_EQ(sum, 45);
+    const bool late = std::chrono::steady_clock::now() - begin > std::chrono::seconds(3);
+    go_on = world.agree({late ? 1U : 0U}).highest[0] == 0;
+  }
+  EXPECT_GE(made, 100);
+}
+
+} // namespace
+} // namespace cleave

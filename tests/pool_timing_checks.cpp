@@ -1,0 +1,171 @@
+#include "pool_checks.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+
+namespace cleave::testing {
+namespace {
+
+using Draws = std::vector<std::array<double, 2>>;
+
+/// Two calls of 100 tasks with two numbers each, then a reduction.
+Draws draw(Pool& pool) {
+  const auto two = [](std::int64_t, Worker& worker) {
+    RandomStream stream = worker.random();
+    const double first = stream.uniform();
+    return std::array{first, stream.uniform()};
+  };
+  Draws all = pool.map(two, 100);
+  std::ranges::copy(pool.map(two, 100), std::back_inserter(all));
+  std::ranges::copy(
+      pool.map([two](int i, Worker& worker) { return two(i, worker); }, numbers<int>(pool, 100)),
+      std::back_inserter(all));
+  const double sum =
+      pool.map_reduce([](std::int64_t, Worker& worker) { return worker.random().uniform(); }, 100,
+                      std::plus<>(), 0.0, {7, 65'536});
+  const double leaves =
+      pool.reduce_ranges([](TaskRange, Worker& worker) { return worker.random().uniform(); }, 100,
+                         std::plus<>(), 0.0, {7, 65'536});
+  all.push_back({sum, leaves});
+  return all;
+}
+
+double busy_work(std::int64_t i) {
+  double sum = 0;
+  for (int k = 0; k < 2000; ++k)
+    sum += std::sin(static_cast<double>(i + k));
+  return sum;
+}
+
+constexpr std::int64_t tasks = 2000;
+
+/// How far the phases of the worst rank are from the wall, beyond 1 ms and 5 %, in seconds.
+double excess(const Repetition& repetition) {
+  double worst = 0;
+  for (const RankTimes& rank : repetition.ranks) {
+    double inside = 0;
+    for (const Phase phase : {Phase::scatter, Phase::compute, Phase::wait, Phase::gather})
+      inside += rank.phase_time_s[static_cast<std::size_t>(phase)];
+    worst = std::max(worst, std::abs(repetition.wall_s - inside));
+  }
+  return worst - 1e-3 - 0.05 * repetition.wall_s;
+}
+
+void check_counters(const Pool& pool, const Repetition& repetition) {
+  EXPECT_EQ(repetition.state, RepState::done);
+  EXPECT_EQ(repetition.schedule_used, pool.options().schedule.text());
+  EXPECT_EQ(std::ssize(repetition.ranks), pool.comm().size());
+  EXPECT_GT(repetition.start_utc_s, 1.7e9);
+  EXPECT_GE(repetition.barrier_skew_s, 0);
+  std::uint64_t done = 0;
+  std::uint64_t chunks = 0;
+  std::size_t r = 0;
+  for (const RankTimes& rank : repetition.ranks) {
+    done += rank.tasks_done;
+    chunks += rank.chunks_done;
+    EXPECT_EQ(std::ssize(rank.thread_busy_s), pool.layout().ranks()[r++].threads);
+    for (const double busy : rank.thread_busy_s) {
+      EXPECT_GT(busy, 0);
+      EXPECT_LE(busy, repetition.wall_s);
+    }
+    const auto computed = rank.phase_time_s[static_cast<std::size_t>(Phase::compute)];
+    EXPECT_GE(computed + 1e-4, std::ranges::max(rank.thread_busy_s));
+  }
+  const ChunkSequence sequence(tasks, pool.workers(), pool.options().schedule);
+  EXPECT_EQ(done, 2 * static_cast<std::uint64_t>(tasks));
+  EXPECT_EQ(chunks, 2 * static_cast<std::uint64_t>(sequence.count()));
+}
+
+/// Every task of the two calls in exactly two rows.
+void check_trace(const Pool& pool, const std::vector<TraceRow>& rows, int repetitions) {
+  if (!pool.is_root()) {
+    EXPECT_TRUE(rows.empty());
+    return;
+  }
+  std::vector<int> seen(static_cast<std::size_t>(tasks));
+  for (const TraceRow& row : rows) {
+    EXPECT_LT(row.rep, repetitions);
+    EXPECT_LT(row.rank, pool.comm().size());
+    EXPECT_LT(row.thread, pool.layout().ranks()[static_cast<std::size_t>(row.rank)].threads);
+    EXPECT_LE(row.begin_s, row.end_s);
+    for (std::int64_t task = row.first_task; task < row.first_task + row.tasks; ++task)
+      ++seen[static_cast<std::size_t>(task)];
+  }
+  EXPECT_EQ(std::ranges::count(seen, 2 * repetitions), tasks);
+}
+
+Repetition repeat(Pool& pool) {
+  pool.begin_repetition();
+  (void)pool.map(busy_work, tasks);
+  (void)pool.map_reduce(busy_work, tasks, std::plus<>(), 0.0);
+  return pool.end_repetition();
+}
+
+} // namespace
+
+void check_random(Pool& pool) {
+  PoolOptions options = pool.options();
+  options.seed = 7;
+  Pool own(pool.comm(), options);
+  const Draws draws = draw(own);
+  // The same numbers as from a single worker.
+  Draws expected;
+  Comm::in_process(1, [&](Comm& comm) {
+    PoolOptions alone;
+    alone.threads = 1;
+    alone.seed = 7;
+    Pool single(comm, alone);
+    expected = draw(single);
+  });
+  if (pool.is_root())
+    EXPECT_EQ(draws, expected);
+  else
+    EXPECT_EQ(draws.back(), expected.back());
+  std::vector<double> numbers;
+  for (std::size_t i = 0; i + 1 < expected.size(); ++i)
+    numbers.insert(numbers.end(), expected[i].begin(), expected[i].end());
+  std::ranges::sort(numbers);
+  EXPECT_TRUE(std::ranges::adjacent_find(numbers) == numbers.end()); // none comes twice
+}
+
+void check_timings(Pool& pool) {
+  PoolOptions options = pool.options();
+  options.trace = true;
+  Pool own(pool.comm(), options);
+  (void)own.map([](std::int64_t i) { return i; }, 10);
+  (void)own.take_trace();
+  // A busy machine may suspend a rank between two looks at the clock: one good repetition will do.
+  double least = 1;
+  int repetitions = 0;
+  for (; repetitions < 10 && least > 0; ++repetitions) {
+    const Repetition repetition = repeat(own);
+    if (own.is_root()) {
+      check_counters(own, repetition);
+      EXPECT_EQ(std::ssize(own.timings().run), repetitions + 1);
+    }
+    least = own.from_root([&] { return std::min(least, excess(repetition)); });
+  }
+  EXPECT_LE(least, 0);
+  check_trace(own, own.take_trace(), repetitions);
+  EXPECT_TRUE(own.take_trace().empty());
+}
+
+void check_pool(const Comm& comm, const PoolOptions& options) {
+  SCOPED_TRACE("rank " + std::to_string(comm.rank()) + " of " + std::to_string(comm.size()) +
+               ", nodes " + std::to_string(comm.nodes()) + ", threads " +
+               std::to_string(options.threads) + ", " + options.schedule.text() + ", " +
+               name(options.data_path));
+  Pool pool(comm, options);
+  check_maps(pool);
+  check_reductions(pool);
+  check_data(pool);
+  check_failures(pool);
+  check_disagreements(pool);
+  check_random(pool);
+  check_timings(pool);
+}
+
+} // namespace cleave::testing
