@@ -36,6 +36,14 @@ std::string join(const std::vector<std::string>& names, std::string_view between
   return text;
 }
 
+std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower)
+    if (c >= 'A' && c <= 'Z')
+      c = static_cast<char>(c - 'A' + 'a');
+  return lower;
+}
+
 std::string nearest(std::string_view unknown, const std::vector<std::string>& names) {
   std::string best;
   std::size_t limit = unknown.size() / 3 + 2;

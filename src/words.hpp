@@ -15,8 +15,11 @@ namespace cleave {
 [[nodiscard]] std::string join(const std::vector<std::string>& names,
                                std::string_view between = ", ");
 
-/// The name that differs from `unknown` by at most a third of its letters; empty when none does.
-/// Local, thread-safe, O(names x letters^2).
+/// The text with A to Z as a to z. Local, thread-safe.
+[[nodiscard]] std::string lower_case(std::string_view text);
+
+/// The name that is nearest to `unknown` and differs from it by at most a third of its letters and
+/// one; empty when none does. Local, thread-safe, O(names x letters^2).
 [[nodiscard]] std::string nearest(std::string_view unknown, const std::vector<std::string>& names);
 
 /// `unknown WHAT "X"; did you mean "Y"? known: ...`. Local, thread-safe.

@@ -22,7 +22,7 @@ _cleave() {
       compopt -o nospace 2>/dev/null
       words=$(_cleave_names "${COMP_WORDS[2]}" | sed '/^parameter$/d; s/$/=/')
       ;;
-    --schedule) words="block cyclic" ;;
+    --schedule) words="auto block cyclic dynamic guided trapezoid factoring weighted adaptive" ;;
     --threads) words="auto" ;;
     --log-level) words="trace debug info warning error off" ;;
     -o | --output | --result)
