@@ -76,6 +76,13 @@ void Comm::in_process(int ranks, const std::function<void(Comm&)>& body, CommOpt
       std::rethrow_exception(failure);
 }
 
+Comm Comm::duplicate() const {
+  barrier(); // here a late rank is waited for asleep
+  Comm copy(transport_->duplicate());
+  copy.yield_at_once(transport_->meeting().yields());
+  return copy;
+}
+
 int Comm::rank() const noexcept {
   return transport_->rank();
 }
@@ -199,7 +206,10 @@ ClockOffset Comm::clock_offset() const {
 
 NodeWindow Comm::window(std::int64_t bytes) const {
   barrier();
-  return transport_->window(bytes);
+  NodeWindow window = transport_->window(bytes);
+  const bool here = bytes == 0 || !window.bytes().empty();
+  const bool everywhere = nodes() == 1 || agree({here ? 1U : 0U}).lowest[0] == 1;
+  return everywhere ? std::move(window) : NodeWindow{};
 }
 
 } // namespace cleave

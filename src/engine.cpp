@@ -3,8 +3,6 @@
 #include "cleave/discover.hpp"
 #include "cleave/serialize.hpp"
 
-#include <cxxabi.h>
-
 #include <cstdlib>
 #include <cstring>
 #include <utility>
@@ -26,7 +24,7 @@ namespace {
 
 constexpr std::int64_t look_ns = 20'000; // look around about this often
 constexpr std::int64_t progress_ns = 100'000'000;
-constexpr std::int64_t largest_group = std::int64_t{1} << 20;
+constexpr std::int64_t largest_group = std::int64_t{1} << 14;
 
 std::vector<int> threads_of(const Layout& layout) {
   std::vector<int> threads;
@@ -53,13 +51,6 @@ std::vector<int> cpus_to_pin(const Layout& layout, int rank) {
   return mine.cpus;
 }
 
-std::string demangled(const char* mangled) {
-  int status = 0;
-  const std::unique_ptr<char, void (*)(void*)> text(
-      abi::__cxa_demangle(mangled, nullptr, nullptr, &status), std::free);
-  return status == 0 ? text.get() : mangled;
-}
-
 RunInfo info_of(const Comm& comm, const Layout& layout, const PoolOptions& options) {
   RunInfo info;
   info.schedule = options.schedule.text();
@@ -81,33 +72,19 @@ RunInfo info_of(const Comm& comm, const Layout& layout, const PoolOptions& optio
   return info;
 }
 
-void put(Packer& packer, const TaskFailure& failure) {
-  packer.put(failure.task);
-  packer.put(failure.rank);
-  packer.put(failure.thread);
-  packer.put(failure.host);
-  packer.put(failure.type);
-  packer.put(failure.what);
-}
-
-TaskFailure get_failure(Unpacker& from) {
-  TaskFailure failure;
-  failure.task = from.get<std::int64_t>();
-  failure.rank = from.get<int>();
-  failure.thread = from.get<int>();
-  failure.host = from.get<std::string>();
-  failure.type = from.get<std::string>();
-  failure.what = from.get<std::string>();
-  return failure;
-}
-
-/// An exception that is no Error, as root tells the others of it.
-void put_foreign(Packer& packer, const std::string& what) {
-  packer.put(ErrorKind::failed_task);
-  packer.put("root failed: " + what);
-  packer.put(ErrorPlace().file);
-  packer.put(ErrorPlace().line);
-  packer.put(ErrorPlace().key);
+/// `comm`, when all of its ranks want the same.
+Comm agreed(Comm comm, const PoolOptions& options) {
+  const std::string schedule = options.schedule.text();
+  const Agreement said =
+      comm.agree({std::hash<std::string>()(schedule), options.seed,
+                  static_cast<std::uint64_t>(options.data_path), options.trace ? 1U : 0U,
+                  static_cast<std::uint64_t>(comm.options().message_limit)});
+  constexpr std::array names = {"schedule", "seed", "data_path", "trace", "message_limit"};
+  for (std::size_t i = 0; i < names.size(); ++i)
+    if (said.lowest[i] != said.highest[i])
+      throw Error(ErrorKind::bad_input,
+                  "differs between ranks: give every rank the same PoolOptions", {"", 0, names[i]});
+  return comm;
 }
 
 /// The tasks of leaves [chunk.first, chunk.last).
@@ -118,23 +95,31 @@ TaskRange tasks_in(const Leaves& leaves, TaskRange chunk) {
 } // namespace
 
 Engine::Engine(Comm comm, PoolOptions options)
-    : comm_(std::move(comm)), options_(std::move(options)),
+    : comm_(agreed(std::move(comm), options)), options_(std::move(options)),
       layout_(discover(comm_, options_.threads)), workers_(threads_of(layout_)),
       path_(choose_path(comm_, options_.data_path)), windows_(comm_),
       memory_(comm_.window(
           static_cast<std::int64_t>(sizeof(Shared) + comm_.node_ranks().size() * sizeof(Slot)))),
-      team_(workers_.threads_of(comm_.rank()), cpus_to_pin(layout_, comm_.rank())),
       place_(static_cast<std::size_t>(std::ranges::find(comm_.node_ranks(), comm_.rank()) -
                                       comm_.node_ranks().begin())),
-      hands_(static_cast<std::size_t>(team_.threads())), exceptions_(std::uncaught_exceptions()) {
+      hands_(static_cast<std::size_t>(workers_.threads_of(comm_.rank()))),
+      exceptions_(std::uncaught_exceptions()) {
   if (memory_.bytes().empty())
     throw Error(ErrorKind::io, "no room for memory shared by the node's ranks");
+  start_team();
   stop_ = &reinterpret_cast<Shared*>(memory_.bytes().data())->stop;
-  for (int thread = 0; thread < team_.threads(); ++thread)
+  for (int thread = 0; thread < threads(); ++thread)
     crew_.emplace_back(comm_.rank(), thread, workers_.first_of(comm_.rank()) + thread);
   comm_.yield_at_once(layout_.oversubscribed());
   timings_.info = info_of(comm_, layout_, options_);
   clock_.restart(Phase::setup, monotonic_ns());
+}
+
+/// Where one rank cannot have its threads, no rank goes on.
+void Engine::start_team() {
+  together(comm_, [this] {
+    team_.emplace(workers_.threads_of(comm_.rank()), cpus_to_pin(layout_, comm_.rank()));
+  });
 }
 
 Engine::~Engine() {
@@ -170,51 +155,9 @@ RootPart Engine::open(const CallForm& form, const std::function<RootPart()>& pre
     throw Error(ErrorKind::bad_input, std::string(form.verb) + " of " + std::to_string(form.tasks) +
                                           " tasks: their number must be 0 or more");
   if (said.highest[5] != 0)
-    rethrow_roots(refusal);
+    raise_first(comm_, refusal);
   units_ = 0;
   return {static_cast<std::int64_t>(said.highest[2]), said.highest[3], said.highest[4]};
-}
-
-void Engine::disagree(const CallForm& form) {
-  std::string mine = "rank " + std::to_string(comm_.rank()) + " makes call " +
-                     std::to_string(call_) + ", " + form.verb;
-  if (form.tasks != tasks_of_root)
-    mine += " of " + std::to_string(form.tasks) + " tasks";
-  const std::vector<std::string> all = comm_.all_gather(mine);
-  const auto what = [](const std::string& text) { return text.substr(text.find(" makes ")); };
-  const auto other = std::ranges::find_if(
-      all, [&](const std::string& text) { return what(text) != what(all[0]); });
-  throw Error(ErrorKind::lost_peer,
-              "the ranks do not make the same collective call: " +
-                  (other == all.end() ? all[0] + ", with types that differ between ranks"
-                                      : all[0] + ", but " + *other));
-}
-
-void Engine::rethrow_roots(const std::exception_ptr& mine) {
-  Packer packer;
-  if (mine) {
-    try {
-      std::rethrow_exception(mine);
-    } catch (const Error& error) {
-      packer.put(error.kind());
-      packer.put(error.message());
-      packer.put(error.place().file);
-      packer.put(error.place().line);
-      packer.put(error.place().key);
-    } catch (const std::exception& error) {
-      put_foreign(packer, demangled(typeid(error).name()) + ": " + error.what());
-    } catch (...) {
-      put_foreign(packer, demangled(abi::__cxa_current_exception_type()->name()));
-    }
-  }
-  const std::string text = comm_.broadcast(
-      std::string(reinterpret_cast<const char*>(packer.bytes().data()), packer.bytes().size()));
-  Unpacker from(std::as_bytes(std::span(text)));
-  const auto kind = from.get<ErrorKind>();
-  auto message = from.get<std::string>();
-  auto file = from.get<std::string>();
-  const int line = from.get<int>();
-  throw Error(kind, message, {std::move(file), line, from.get<std::string>()});
 }
 
 void Engine::run_team(std::int64_t units, const std::function<void(Worker&)>& work) {
@@ -222,7 +165,7 @@ void Engine::run_team(std::int64_t units, const std::function<void(Worker&)>& wo
   clock_.enter(Phase::compute);
   slot(place_).done.store(0, std::memory_order_relaxed);
   progress_ns_ = monotonic_ns();
-  team_.run([&](int thread) {
+  team_->run([&](int thread) {
     Worker& worker = crew_[static_cast<std::size_t>(thread)];
     worker.begin_call(options_.seed, call_, stop_);
     hands_[static_cast<std::size_t>(thread)].group = 1;
@@ -242,7 +185,7 @@ void Engine::compute(const ChunkSequence& sequence, const Leaves& leaves,
 
 void Engine::compute_own(TaskRange own, const Leaves& leaves,
                          const std::function<void(Worker&, TaskRange)>& body) {
-  const ChunkSequence sequence(own.size(), team_.threads(), options_.schedule);
+  const ChunkSequence sequence(own.size(), threads(), options_.schedule);
   run_team(leaves.count(), [&](Worker& worker) {
     for_chunks(sequence, worker.thread(), [&](TaskRange chunk) {
       run_chunk(worker, {own.first + chunk.first, own.first + chunk.last}, leaves, body);
@@ -294,59 +237,6 @@ void Engine::report_progress() {
   const double share = static_cast<double>(layout_.workers_on(comm_.node())) / workers_.count();
   const double all = std::max(1.0, static_cast<double>(units_) * share);
   options_.on_progress(std::min(1.0, static_cast<double>(done) / all));
-}
-
-TaskFailure Engine::failure_of(const Worker& worker, std::int64_t task,
-                               const std::exception_ptr& why) const {
-  TaskFailure failure{.task = task,
-                      .rank = worker.rank(),
-                      .thread = worker.thread(),
-                      .host = comm_.host_of(worker.rank()),
-                      .type = {},
-                      .what = {}};
-  try {
-    std::rethrow_exception(why);
-  } catch (const std::exception& error) {
-    failure.type = demangled(typeid(error).name());
-    failure.what = error.what();
-  } catch (...) {
-    failure.type = demangled(abi::__cxa_current_exception_type()->name());
-  }
-  return failure;
-}
-
-void Engine::fail(const Worker& worker, std::int64_t task, const std::exception_ptr& why,
-                  bool stop) {
-  TaskFailure failure = failure_of(worker, task, why);
-  if (stop)
-    stop_->store(call_, std::memory_order_relaxed); // a hint: join() carries the news
-  const std::lock_guard lock(failures_mutex_);
-  failures_.push_back(std::move(failure));
-}
-
-std::vector<TaskFailure> Engine::join() {
-  const std::vector<TaskFailure> mine = std::exchange(failures_, {});
-  const bool failed = comm_.agree({mine.size()}).highest[0] != 0;
-  clock_.enter(Phase::gather);
-  std::vector<TaskFailure> all;
-  if (!failed)
-    return all;
-  Packer packer;
-  for (const TaskFailure& failure : mine)
-    put(packer, failure);
-  for (const auto& blob : comm_.all_gather_blobs(packer.bytes()))
-    for (Unpacker from(blob); !from.empty();)
-      all.push_back(get_failure(from));
-  std::ranges::sort(all, {}, &TaskFailure::task);
-  return all;
-}
-
-void Engine::join_or_throw() {
-  std::vector<TaskFailure> failures = join();
-  if (failures.empty())
-    return;
-  clock_.enter(Phase::compute);
-  throw MapError(std::move(failures));
 }
 
 void Engine::count_bytes(std::uint64_t in, std::uint64_t out) {

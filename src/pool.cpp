@@ -7,7 +7,7 @@
 namespace cleave {
 
 Pool::Pool(const Comm& comm, const PoolOptions& options)
-    : engine_(std::make_unique<detail::Engine>(comm, options)) {}
+    : engine_(std::make_unique<detail::Engine>(comm.duplicate(), options)) {}
 
 Repetition Pool::end_repetition() {
   Repetition repetition = engine_->end_repetition();

@@ -28,6 +28,9 @@ public:
   Transport& operator=(const Transport&) = delete;
   virtual ~Transport() = default;
 
+  /// The same ranks, with messages and a meeting of their own. Collective.
+  [[nodiscard]] virtual std::shared_ptr<Transport> duplicate() const = 0;
+
   virtual void send(std::span<const std::byte> bytes, int destination) = 0;
   /// Receives exactly bytes.size() bytes.
   virtual void receive(std::span<std::byte> bytes, int source) = 0;

@@ -40,6 +40,16 @@ std::string host_name() {
   return {name.data(), static_cast<std::size_t>(length)};
 }
 
+/// Runs call(), which talks to MPI; what MPI finds wrong becomes our Error.
+template <class Call>
+decltype(auto) checked(Call call) {
+  try {
+    return call();
+  } catch (const mpi::exception& error) {
+    throw Error(ErrorKind::lost_peer, std::string("MPI failed: ") + error.what());
+  }
+}
+
 class MpiTransport final : public Transport {
 public:
   MpiTransport(MPI_Comm parent, CommOptions options)
@@ -51,26 +61,44 @@ public:
     settle(world_.rank(), find_ranks());
   }
 
+  MpiTransport(const MpiTransport& other)
+      : Transport(other.options()), world_(other.world_, mpi::comm_duplicate),
+        node_(other.node_, mpi::comm_duplicate), leaders_(other.leaders_, mpi::comm_duplicate) {
+    settle(world_.rank(), other.ranks());
+  }
+
+  [[nodiscard]] std::shared_ptr<Transport> duplicate() const override {
+    return std::make_shared<MpiTransport>(*this);
+  }
+
   void send(std::span<const std::byte> bytes, int destination) override {
-    finish(world_.isend(destination, tag, reinterpret_cast<const char*>(bytes.data()),
-                        static_cast<int>(bytes.size())),
-           destination);
+    checked([&] {
+      finish(world_.isend(destination, tag, reinterpret_cast<const char*>(bytes.data()),
+                          static_cast<int>(bytes.size())),
+             destination);
+    });
   }
 
   void receive(std::span<std::byte> bytes, int source) override {
-    finish(world_.irecv(source, tag, reinterpret_cast<char*>(bytes.data()),
-                        static_cast<int>(bytes.size())),
-           source);
+    checked([&] {
+      finish(world_.irecv(source, tag, reinterpret_cast<char*>(bytes.data()),
+                          static_cast<int>(bytes.size())),
+             source);
+    });
   }
 
   void broadcast(std::span<std::byte> bytes, int root) override {
-    mpi::broadcast(world_, reinterpret_cast<char*>(bytes.data()), static_cast<int>(bytes.size()),
-                   root);
+    checked([&] {
+      mpi::broadcast(world_, reinterpret_cast<char*>(bytes.data()), static_cast<int>(bytes.size()),
+                     root);
+    });
   }
 
   void all_gather(std::span<const std::byte> mine, std::byte* all) override {
-    mpi::all_gather(world_, reinterpret_cast<const char*>(mine.data()),
-                    static_cast<int>(mine.size()), reinterpret_cast<char*>(all));
+    checked([&] {
+      mpi::all_gather(world_, reinterpret_cast<const char*>(mine.data()),
+                      static_cast<int>(mine.size()), reinterpret_cast<char*>(all));
+    });
   }
 
   Agreement fold_leaders(const Agreement& mine, Meeting&) override {
@@ -84,16 +112,18 @@ public:
       in[i] = mine.highest[i];
       in[n + i] = ~mine.lowest[i];
     }
-    MPI_Request request = MPI_REQUEST_NULL;
-    BOOST_MPI_CHECK_RESULT(MPI_Iallreduce, (in.data(), out.data(), static_cast<int>(in.size()),
-                                            MPI_UINT64_T, MPI_MAX, leaders_, &request));
-    wait_until(
-        [&request] {
-          int done = 0;
-          BOOST_MPI_CHECK_RESULT(MPI_Test, (&request, &done, MPI_STATUS_IGNORE));
-          return done != 0;
-        },
-        [] { return std::string("a rank of another node"); });
+    checked([&] {
+      MPI_Request request = MPI_REQUEST_NULL;
+      BOOST_MPI_CHECK_RESULT(MPI_Iallreduce, (in.data(), out.data(), static_cast<int>(in.size()),
+                                              MPI_UINT64_T, MPI_MAX, leaders_, &request));
+      wait_until(
+          [&request] {
+            int done = 0;
+            BOOST_MPI_CHECK_RESULT(MPI_Test, (&request, &done, MPI_STATUS_IGNORE));
+            return done != 0;
+          },
+          [] { return std::string("a rank of another node"); });
+    });
     Agreement all;
     for (std::size_t i = 0; i < n; ++i) {
       all.highest[i] = out[i];

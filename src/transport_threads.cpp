@@ -7,6 +7,8 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <numeric>
+#include <type_traits>
 #include <utility>
 
 namespace cleave {
@@ -49,6 +51,18 @@ public:
     if (closed_.empty()) // the first alone says why
       closed_ = reason;
     news_.notify_all();
+    for (const std::weak_ptr<ThreadHub>& each : children_)
+      if (const auto child = each.lock())
+        child->close(reason);
+  }
+
+  /// Mailboxes of their own, which close with these.
+  std::shared_ptr<ThreadHub> child() {
+    const std::lock_guard lock(mutex_);
+    auto child = std::make_shared<ThreadHub>();
+    child->closed_ = closed_;
+    children_.emplace_back(child);
+    return child;
   }
 
 private:
@@ -56,6 +70,7 @@ private:
   std::condition_variable news_;
   std::string closed_; // why nothing more will come
   std::map<std::pair<int, int>, std::deque<std::vector<std::byte>>> boxes_;
+  std::vector<std::weak_ptr<ThreadHub>> children_;
 };
 
 namespace {
@@ -66,6 +81,13 @@ public:
       : Transport(options), hub_(std::move(hub)), rank_(rank),
         ranks_(ranks_as_threads(count, options.ranks_per_node)) {
     settle(rank_, ranks_);
+  }
+
+  [[nodiscard]] std::shared_ptr<Transport> duplicate() const override {
+    std::vector<int> others(ranks_.node.size() - 1);
+    std::iota(others.begin(), others.end(), 1);
+    auto hub = handed_over(0, others, [this] { return hub_->child(); });
+    return std::make_shared<ThreadTransport>(std::move(hub), rank_, count(), options());
   }
 
   void send(std::span<const std::byte> bytes, int destination) override {
@@ -125,23 +147,15 @@ public:
   NodeWindow window(std::int64_t bytes) override {
     if (bytes == 0)
       return {};
-    // The leader hands its neighbours a shared_ptr to the memory, by address.
     using Memory = std::vector<Line>;
-    std::shared_ptr<Memory> memory;
     const int leader = first_of(node(rank_));
-    if (rank_ == leader) {
-      memory = std::make_shared<Memory>(static_cast<std::size_t>(bytes) / sizeof(Line) + 1);
-      for (int r = leader + 1; r < count(); ++r)
-        if (node(r) == node(rank_)) {
-          auto* handed = new std::shared_ptr<Memory>(memory);
-          send(std::as_bytes(std::span(&handed, 1)), r);
-        }
-    } else {
-      std::shared_ptr<Memory>* handed = nullptr;
-      receive(std::as_writable_bytes(std::span(&handed, 1)), leader);
-      memory = std::move(*handed);
-      delete handed;
-    }
+    std::vector<int> others;
+    for (int r = leader + 1; r < count(); ++r)
+      if (node(r) == node(rank_))
+        others.push_back(r);
+    std::shared_ptr<Memory> memory = handed_over(leader, others, [bytes] {
+      return std::make_shared<Memory>(static_cast<std::size_t>(bytes) / sizeof(Line) + 1);
+    });
     auto* first = reinterpret_cast<std::byte*>(memory->data());
     return {std::move(memory), {first, static_cast<std::size_t>(bytes)}};
   }
@@ -152,6 +166,25 @@ private:
   struct alignas(128) Line {
     std::array<std::byte, 128> bytes{};
   };
+  /// What `make` returns on `giver`, on that rank and the takers: handed over by address.
+  template <class Make>
+  std::invoke_result_t<Make> handed_over(int giver, const std::vector<int>& takers,
+                                         Make make) const {
+    using Pointer = std::invoke_result_t<Make>;
+    Pointer* handed = nullptr;
+    const auto bytes = std::as_writable_bytes(std::span(&handed, 1));
+    if (rank_ == giver) {
+      Pointer made = make();
+      for (const int taker : takers) {
+        handed = new Pointer(made);
+        hub_->put(rank_, taker, bytes);
+      }
+      return made;
+    }
+    std::ranges::copy(hub_->take(giver, rank_), bytes.begin());
+    const std::unique_ptr<Pointer> taken(handed);
+    return std::move(*taken);
+  }
   [[nodiscard]] int count() const { return static_cast<int>(ranks_.node.size()); }
   [[nodiscard]] int node(int rank) const { return ranks_.node[static_cast<std::size_t>(rank)]; }
   [[nodiscard]] int first_of(int node_index) const {

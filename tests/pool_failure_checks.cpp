@@ -5,6 +5,7 @@
 
 #include <new>
 #include <thread>
+#include <variant>
 
 namespace cleave::testing {
 namespace {
@@ -269,6 +270,48 @@ void check_collect(Pool& pool) {
     EXPECT_FALSE(stop.value_or(false));
 }
 
+/// Archived by one rank, refused by those that read it.
+struct OneWay {
+  template <class Archive>
+  void serialize(Archive&, unsigned) {
+    if (Archive::is_loading::value)
+      throw std::runtime_error("cannot be read");
+  }
+  std::string text = "so that it is not flat";
+};
+
+/// Refused by the rank that archives it.
+struct NoWay {
+  template <class Archive>
+  void serialize(Archive&, unsigned) {
+    throw std::runtime_error("cannot be archived");
+  }
+  std::string text = "so that it is not flat";
+};
+
+void check_classes(Pool& pool) {
+  if (pool.comm().size() == 1)
+    return; // nothing travels
+  std::string what;
+  try {
+    (void)pool.from_root([] { return OneWay(); });
+  } catch (const Error& error) {
+    what = error.what();
+  }
+  EXPECT_THAT(what, AllOf(HasSubstr("rank 1"), HasSubstr("cannot be read")));
+  const auto failures =
+      failures_of(pool, [&] { (void)pool.map_collect([](std::int64_t) { return NoWay(); }, 100); });
+  EXPECT_THAT(failures.empty() ? "" : failures.front().what, HasSubstr("cannot be archived"));
+}
+
+void check_empty_types(Pool& pool) {
+  const std::vector<std::monostate> none(pool.is_root() ? 100 : 0);
+  const auto same = [](std::monostate nothing) { return nothing; };
+  EXPECT_EQ(pool.map(same, none).size(), none.size());
+  const Distributed<std::monostate> spread = pool.scatter(none);
+  EXPECT_EQ(pool.gather(pool.map(same, spread)).size(), none.size());
+}
+
 /// What `call` throws, as text.
 template <class Call>
 std::string disagreement(Call call) {
@@ -290,6 +333,8 @@ void check_failures(Pool& pool) {
   check_many(pool);
   check_stop(pool);
   check_collect(pool);
+  check_classes(pool);
+  check_empty_types(pool);
 }
 
 void check_disagreements(Pool& pool) {

@@ -68,7 +68,7 @@ public:
   /// @param keep what keeps the memory mapped
   NodeWindow(std::shared_ptr<void> keep, std::span<std::byte> bytes) noexcept
       : keep_(std::move(keep)), bytes_(bytes) {}
-  /// Empty when the node had no room: every rank of the node sees it empty then.
+  /// Empty when a node had no room: every rank sees it empty then.
   [[nodiscard]] std::span<std::byte> bytes() const noexcept { return bytes_; }
 
 private:
@@ -97,6 +97,10 @@ public:
   /// so that the thread sanitizer sees everything. Rethrows the first exception by rank.
   static void in_process(int ranks, const std::function<void(Comm&)>& body,
                          CommOptions options = {});
+
+  /// The same ranks, apart: messages of the two never meet, and a rank that leaves one has not left
+  /// the other. Collective.
+  [[nodiscard]] Comm duplicate() const;
 
   [[nodiscard]] int rank() const noexcept;
   [[nodiscard]] int size() const noexcept;

@@ -20,6 +20,7 @@
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <typeinfo>
 #include <vector>
@@ -65,8 +66,27 @@ template <class... T>
   return mark;
 }
 
+/// Throws on every rank what the lowest rank that gives something gives, named where it is not
+/// root; returns where none does. Collective.
+void raise_together(const Comm& comm, const std::exception_ptr& mine);
+/// The second half of it, when all know that there is something. Collective.
+[[noreturn]] void raise_first(const Comm& comm, const std::exception_ptr& mine);
+
+/// Runs work() on this rank; what it throws on any rank, every rank throws. Collective.
+template <class Work>
+void together(const Comm& comm, Work work) {
+  std::exception_ptr failure;
+  try {
+    work();
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  raise_together(comm, failure);
+}
+
 class Engine {
 public:
+  /// @param comm of its own: nobody else makes calls on it
   Engine(Comm comm, PoolOptions options);
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -77,7 +97,7 @@ public:
   [[nodiscard]] const Layout& layout() const noexcept { return layout_; }
   [[nodiscard]] const PoolOptions& options() const noexcept { return options_; }
   [[nodiscard]] const Workers& workers() const noexcept { return workers_; }
-  [[nodiscard]] int threads() const noexcept { return team_.threads(); }
+  [[nodiscard]] int threads() const noexcept { return static_cast<int>(hands_.size()); }
   [[nodiscard]] DataPath path() const noexcept { return path_; }
   [[nodiscard]] WindowPool& windows() noexcept { return windows_; }
   [[nodiscard]] ChunkSequence sequence(std::int64_t units) const {
@@ -156,8 +176,8 @@ private:
     std::vector<TraceRow> trace;
   };
   void look_around(Worker& worker, std::int64_t done);
+  void start_team();
   [[noreturn]] void disagree(const CallForm& form);
-  [[noreturn]] void rethrow_roots(const std::exception_ptr& mine);
   void run_team(std::int64_t units, const std::function<void(Worker&)>& work);
   void run_chunk(Worker& worker, TaskRange chunk, const Leaves& leaves,
                  const std::function<void(Worker&, TaskRange)>& body);
@@ -172,7 +192,7 @@ private:
   WindowPool windows_;
   NodeWindow memory_;                          // Shared, then one slot a rank of the node
   std::atomic<std::uint32_t>* stop_ = nullptr; // number of the last call that failed on this node
-  Team team_;
+  std::optional<Team> team_;
   std::size_t place_;        // of this rank on its node
   std::vector<Worker> crew_; // by thread
   std::vector<Hand> hands_;  // by thread
@@ -202,7 +222,7 @@ void Engine::each(Worker& worker, TaskRange range, bool keep_going, One one) {
     const std::int64_t first = i;
     const std::int64_t end = i + std::min(range.last - i, hand.group);
     try {
-      for (; i < end; ++i)
+      for (; i < end && (keep_going || !stopped()); ++i)
         one(i);
     } catch (...) {
       fail(worker, i++, std::current_exception(), !keep_going);

@@ -81,10 +81,11 @@ public:
   /// Collective over the session's job.
   /// @throws Error bad_input on every rank for options that cannot be had
   explicit Pool(const Session& session, const PoolOptions& options = {})
-      : Pool(Comm(session, options.comm), options) {}
+      : engine_(std::make_unique<detail::Engine>(Comm(session, options.comm), options)) {}
   /// Collective over `parent`, which is duplicated; boost::mpi::communicator converts to MPI_Comm.
   explicit Pool(MPI_Comm parent, const PoolOptions& options = {})
-      : Pool(Comm(parent, options.comm), options) {}
+      : engine_(std::make_unique<detail::Engine>(Comm(parent, options.comm), options)) {}
+  /// Collective over `comm`, which is duplicated: a Pool that ends by an exception leaves it whole.
   explicit Pool(const Comm& comm, const PoolOptions& options = {});
 
   [[nodiscard]] const Comm& comm() const noexcept { return engine_->comm(); }
@@ -190,4 +191,8 @@ private:
 
 } // namespace cleave
 
-#include "cleave/pool_impl.hpp"
+#include "cleave/pool_bands.hpp"
+#include "cleave/pool_distributed.hpp"
+#include "cleave/pool_map.hpp"
+#include "cleave/pool_reduce.hpp"
+#include "cleave/pool_share.hpp"

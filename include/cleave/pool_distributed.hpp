@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cleave/pool.hpp"
+#include "cleave/pool_reduce.hpp"
 
 #include <algorithm>
 
@@ -61,7 +62,8 @@ Distributed<T> Pool::scatter(const std::vector<T>& values, LeafOptions options) 
       return packer.take();
     });
     engine.attempt([&] {
-      for (Unpacker from(blob); !from.empty();)
+      Unpacker from(blob);
+      for (std::int64_t i = is_root() ? 0 : own.count; i > 0; --i)
         held.push_back(from.get<T>());
     });
     engine.join_or_throw();
@@ -91,9 +93,11 @@ std::vector<T> Pool::gather(const Distributed<T>& values) {
   });
   engine.join_or_throw();
   // Ranks hold ascending blocks, and are handed over in order.
-  comm().gather_blobs(packer.bytes(), [&](int, const std::vector<std::byte>& blob) {
+  comm().gather_blobs(packer.bytes(), [&](int rank, const std::vector<std::byte>& blob) {
     engine.attempt([&] {
-      for (Unpacker from(blob); !from.empty();)
+      Unpacker from(blob);
+      const TaskRange held = detail::leaves_of_rank(values.leaves(), engine.workers(), rank);
+      for (std::int64_t i = detail::values_of(values.leaves(), held).count; i > 0; --i)
         all.push_back(from.get<T>());
     });
   });

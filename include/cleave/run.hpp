@@ -35,7 +35,7 @@ struct Request {
   std::vector<std::string> argv; ///< the whole command line: recorded, and the same on all ranks
 };
 
-/// A job file as it was read.
+/// A job file as it was read; both empty: none.
 struct JobText {
   std::string file; ///< as the user wrote it
   std::string text;
@@ -50,7 +50,7 @@ struct Plan {
   int warm_ups = 0;              ///< repetitions that are recorded apart
   int repetitions = 1;           ///< the most measured repetitions
   double budget_s = 0;           ///< no repetition starts later than this; 0: no limit
-  std::filesystem::path timings; ///< empty: results/WORKLOAD-UTC-NxRxT.h5
+  std::filesystem::path timings; ///< NAME.h5 or .hdf5; empty: results/WORKLOAD-UTC-NxRxT.h5
   std::filesystem::path result;  ///< the answer, as HDF5, JSON or CSV; empty: none
   bool trace = false;            ///< write NAME.trace.h5 beside NAME.h5
   bool force = false;            ///< replace existing files
@@ -58,12 +58,12 @@ struct Plan {
   std::uint64_t seed = 0;
   double patience_s = 60;
   std::string simd;              ///< instruction set that kernels must use; empty: the best
-  std::string job_file;          ///< text of the job file; empty: none
+  JobText job_file;              ///< recorded, and never overwritten
   std::vector<std::string> argv; ///< command line, for the record
 };
 
 /// Reads the job file that the request names; nothing when it names a workload. Local.
-/// @throws Error bad_input when it cannot be read
+/// @throws Error bad_input when it cannot be read, or is no regular file
 [[nodiscard]] std::optional<JobText> read_job_file(const Request& request);
 
 /// Puts job file and command line together (the command line wins) and validates all of it, the
@@ -115,7 +115,8 @@ struct RunStart {
   std::vector<std::filesystem::path> files; ///< that will be written
 };
 
-/// Who is told what happens, on root alone, between and within repetitions. All may be empty.
+/// Who is told what happens, on root alone, between and within repetitions. All may be empty. What
+/// on_start throws ends the run before any work, on every rank; the others must not throw.
 struct Observer {
   std::function<void(const RunStart&)> on_start;
   std::function<void(const Progress&)> on_progress; ///< may come often
@@ -132,7 +133,8 @@ struct RunReport {
   std::optional<Interval> interval_s; ///< 95 %; nothing when they are too few
   std::optional<double> rate;         ///< nothing unless the answer was verified
   std::string rate_unit;
-  double imbalance_percent = 0; ///< median over repetitions of max/mean - 1 of the ranks' busy time
+  /// Median over repetitions of max/mean - 1 of the ranks' busy time.
+  double imbalance_percent = not_measured;
   Verdict verdict;
   std::uint64_t checksum = 0;
   Summary result;

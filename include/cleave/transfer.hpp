@@ -109,7 +109,8 @@ public:
     if (failure)
       std::rethrow_exception(failure);
     moved_ = blob.size();
-    for (Unpacker from(blob); !from.empty();)
+    Unpacker from(blob);
+    for (std::int64_t i = positions_ ? positions_->elements() : 0; i > 0; --i)
       received_.push_back(from.get<T>());
   }
   void enter(int thread, TaskRange chunk) {
@@ -145,6 +146,17 @@ private:
 
 template <class T>
 using Inputs = std::conditional_t<Flat<T>, FlatInputs<T>, PackedInputs<T>>;
+
+/// Brings inputs to the ranks. When an item cannot be archived, every rank throws MapError.
+template <class In>
+void feed(Engine& engine, In& in, const Route& route, const RootPart& root, const PartOf& part_of) {
+  if constexpr (In::archived) {
+    engine.attempt([&] { in.begin(route, root, part_of); });
+    engine.join_or_throw();
+  } else {
+    in.begin(route, root, part_of);
+  }
+}
 
 /// Results whose bytes are their values; bool is kept as a byte, since std::vector<bool> is no
 /// array.

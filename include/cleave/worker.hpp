@@ -16,7 +16,7 @@ namespace cleave {
 
 /// A counter-based random stream (Philox4x32-10, Salmon et al., SC'11, doi:10.1145/2063384.2063405)
 /// keyed by seed, call number and task: its numbers do not depend on the layout, and no two calls
-/// or tasks share any. A UniformRandomBitGenerator of 64 bits.
+/// or tasks share any. A UniformRandomBitGenerator of 64 bits; repeats after 2^33 numbers.
 class RandomStream {
 public:
   using result_type = std::uint64_t;

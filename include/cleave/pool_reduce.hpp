@@ -1,0 +1,179 @@
+/// @file
+/// The templates of Pool that reduce; included by pool.hpp alone.
+#pragma once
+
+#include "cleave/pool.hpp"
+
+#include <algorithm>
+
+namespace cleave {
+
+namespace detail {
+
+/// One leaf of a reduction.
+struct LeafTasks {
+  std::int64_t leaf;
+  TaskRange tasks;
+};
+
+/// Folds a leaf and adds it to the tree; what that throws is a failure of the leaf's first task.
+template <class R, class Op, class Fold>
+void add_leaf(Engine& engine, Worker& worker, LeafTree<R, Op>& tree, LeafTasks at, Fold fold) {
+  try {
+    if (std::optional<R> partial = fold())
+      tree.add({at.leaf, 0, std::move(*partial)});
+  } catch (...) {
+    engine.fail(worker, at.tasks.first, std::current_exception());
+  }
+}
+
+/// What a rank's workers have, joined as far as it goes.
+template <class R, class Op>
+[[nodiscard]] std::vector<std::byte> pack_trees(std::vector<LeafTree<R, Op>>& trees, Op& op) {
+  std::vector<Subtree<R>> nodes;
+  for (LeafTree<R, Op>& tree : trees)
+    std::ranges::move(tree.take(), std::back_inserter(nodes));
+  Packer packer;
+  for (Subtree<R>& node : merged(std::move(nodes), op).take()) {
+    packer.put(node.first);
+    packer.put(node.level);
+    packer.put(node.value);
+  }
+  return packer.take();
+}
+
+} // namespace detail
+
+template <class R, class Op>
+R Pool::join_trees(std::vector<LeafTree<R, Op>>& trees, Op op, R identity) {
+  detail::Engine& engine = *engine_;
+  std::vector<std::byte> mine;
+  engine.attempt([&] { mine = detail::pack_trees(trees, op); });
+  engine.join_or_throw();
+  std::vector<Subtree<R>> all;
+  for (const auto& blob : engine.exchange(mine))
+    for (Unpacker from(blob); !from.empty();) {
+      const auto first = from.get<std::int64_t>();
+      const auto level = from.get<std::int32_t>();
+      all.push_back({first, level, from.get<R>()});
+    }
+  engine.close();
+  try {
+    return merged(std::move(all), op).finish(std::move(identity));
+  } catch (...) { // on every rank alike: all join the same subtrees
+    throw MapError({engine.failure_of(Worker(0, 0, 0), 0, std::current_exception())});
+  }
+}
+
+namespace detail {
+
+/// Ranks must agree on the leaves, which decide the bits.
+[[nodiscard]] inline CallForm with_leaves(CallForm form, const LeafOptions& leaves) {
+  if (leaves.grain < 1 || leaves.max_leaves < 1)
+    throw Error(ErrorKind::bad_input, "a grain and a number of leaves are at least 1");
+  for (const std::int64_t part : {leaves.grain, leaves.max_leaves})
+    form.type = form.type * 31 + static_cast<std::size_t>(part);
+  return form;
+}
+
+} // namespace detail
+
+template <class In, class R, class Op, class Fold>
+R Pool::run_reduce(In& in, const detail::CallForm& form, std::int64_t tasks, Op op, R identity,
+                   LeafOptions options, Fold fold) {
+  static_assert(Portable<R>, "partial results travel between ranks: no pointers or views");
+  detail::Engine& engine = *engine_;
+  const detail::RootPart root = engine.open(detail::with_leaves(form, options), [&] {
+    return detail::RootPart{tasks, in.address(), 0};
+  });
+  if (root.tasks == 0) {
+    engine.close();
+    return identity;
+  }
+  const Leaves leaves(root.tasks, options.grain, options.max_leaves);
+  const ChunkSequence sequence = engine.sequence(leaves.count());
+  detail::feed(engine, in, engine.route(sequence), root, [&leaves](TaskRange chunk) {
+    const std::int64_t first = leaves.tasks_of(chunk.first).first;
+    return Part{first, leaves.tasks_of(chunk.last - 1).last - first};
+  });
+  std::vector<LeafTree<R, Op>> trees(static_cast<std::size_t>(engine.threads()),
+                                     LeafTree<R, Op>(op));
+  engine.compute(sequence, leaves, [&](Worker& worker, TaskRange chunk) {
+    LeafTree<R, Op> tree(op); // of this chunk, on this thread's own stack
+    in.enter(worker.thread(), chunk);
+    engine.each(worker, chunk, false, [&](std::int64_t leaf) {
+      const TaskRange range = leaves.tasks_of(leaf);
+      detail::add_leaf(engine, worker, tree, {leaf, range},
+                       [&] { return fold(worker, range, in.view(worker.thread(), range)); });
+    });
+    for (Subtree<R>& node : tree.take())
+      trees[static_cast<std::size_t>(worker.thread())].add(std::move(node));
+  });
+  engine.count_bytes(in.bytes_moved(), 0);
+  return join_trees(trees, op, std::move(identity));
+}
+
+namespace detail {
+
+/// Folds one leaf left to right; nothing when a task threw.
+template <class R, class F, class Op, class Items>
+std::optional<R> fold_leaf(Engine& engine, F& f, Op& op, const R& identity, Worker& worker,
+                           TaskRange range, const Items& items) {
+  R all = identity;
+  std::int64_t i = range.first;
+  try {
+    for (; i < range.last; ++i) {
+      worker.begin_task(i);
+      all = op(std::move(all), call_task(f, worker, items[i]));
+    }
+  } catch (...) {
+    engine.fail(worker, i, std::current_exception());
+    return std::nullopt;
+  }
+  return all;
+}
+
+/// One call for a whole leaf; nothing when it threw.
+template <class R, class F, class... Args>
+std::optional<R> call_leaf(Engine& engine, F& f, Worker& worker, TaskRange range, Args&&... args) {
+  worker.begin_task(range.first);
+  try {
+    return call_task(f, worker, range, std::forward<Args>(args)...);
+  } catch (...) {
+    engine.fail(worker, range.first, std::current_exception());
+    return std::nullopt;
+  }
+}
+
+} // namespace detail
+
+template <class F, class Op, class R>
+R Pool::map_reduce(F f, std::int64_t n, Op op, R identity, LeafOptions leaves) {
+  detail::Indices in;
+  return run_reduce(in, {"map_reduce", detail::type_mark<F, Op, R>(), n}, n, op, identity, leaves,
+                    [&](Worker& worker, TaskRange range, const auto& items) {
+                      return detail::fold_leaf(*engine_, f, op, identity, worker, range, items);
+                    });
+}
+
+template <class F, class T, class Op, class R>
+R Pool::map_reduce(F f, const std::vector<T>& inputs, Op op, R identity, LeafOptions leaves) {
+  static_assert(Portable<T>, "inputs travel between ranks: no pointers, references or views");
+  detail::Inputs<T> in(inputs);
+  return run_reduce(in, {"map_reduce", detail::type_mark<F, T, Op, R>()},
+                    static_cast<std::int64_t>(inputs.size()), op, identity, leaves,
+                    [&](Worker& worker, TaskRange range, const auto& items) {
+                      return detail::fold_leaf(*engine_, f, op, identity, worker, range, items);
+                    });
+}
+
+template <class F, class Op, class R>
+R Pool::reduce_ranges(F f, std::int64_t n, Op op, R identity, LeafOptions leaves) {
+  detail::Indices in;
+  return run_reduce(in, {"reduce_ranges", detail::type_mark<F, Op, R>(), n}, n, op,
+                    std::move(identity), leaves, [&](Worker& worker, TaskRange range, const auto&) {
+                      return detail::call_leaf<R>(*engine_, f, worker, range);
+                    });
+}
+
+} // namespace cleave
