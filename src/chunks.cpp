@@ -105,14 +105,42 @@ Workers::Workers(const std::vector<int>& threads) : first_(threads.size() + 1) {
   std::inclusive_scan(threads.begin(), threads.end(), first_.begin() + 1);
 }
 
-Chunks::Chunks(const ChunkSequence& sequence, const Workers& workers, int rank)
-    : sequence_(sequence), cursors_(static_cast<std::size_t>(workers.threads_of(rank))) {
-  std::int64_t worker = workers.first_of(rank);
+Chunks::Chunks(const ChunkSequence& sequence, int first_worker, int threads)
+    : sequence_(sequence), cursors_(static_cast<std::size_t>(threads)) {
   for (Cursor& cursor : cursors_)
-    cursor.ordinal = worker++;
+    cursor.ordinal = first_worker++;
 }
 
-std::optional<TaskRange> Chunks::next(int thread) {
+Chunks::Chunks(const ChunkSequence& sequence, std::atomic<std::int64_t>& next)
+    : sequence_(sequence), next_(&next), fixed_(sequence.fixed_chunk()) {}
+
+Chunks::Chunks(std::span<const TaskRange> list, std::atomic<std::int64_t>& next)
+    : sequence_(0, 1, Schedule()), list_(list), next_(&next) {}
+
+std::optional<TaskRange> Chunks::draw(const Pace& pace) {
+  if (!list_.empty()) {
+    const auto ordinal = static_cast<std::size_t>(next_->fetch_add(1, std::memory_order_relaxed));
+    return ordinal < list_.size() ? std::optional(list_[ordinal]) : std::nullopt;
+  }
+  if (fixed_ > 0) {
+    const std::int64_t first = next_->fetch_add(fixed_, std::memory_order_relaxed);
+    if (first >= sequence_.tasks())
+      return std::nullopt;
+    return TaskRange{first, first + std::min(fixed_, sequence_.tasks() - first)};
+  }
+  std::int64_t first = next_->load(std::memory_order_relaxed);
+  TaskRange chunk;
+  do {
+    chunk = sequence_.chunk_from(first, pace);
+    if (chunk.empty())
+      return std::nullopt;
+  } while (!next_->compare_exchange_weak(first, chunk.last, std::memory_order_relaxed));
+  return chunk;
+}
+
+std::optional<TaskRange> Chunks::next(int thread, const Pace& pace) {
+  if (next_ != nullptr)
+    return draw(pace);
   Cursor& cursor = cursors_[static_cast<std::size_t>(thread)];
   const auto chunk = sequence_.chunk(cursor.ordinal);
   cursor.ordinal += sequence_.workers();
@@ -155,7 +183,8 @@ void Positions::enter(int thread, const Part& part) {
 }
 
 Feed::Feed(const Route& route, std::span<const std::byte> root, std::uint64_t root_address,
-           std::int64_t elements, std::int64_t element_bytes, PartOf part_of)
+           std::int64_t elements, std::int64_t element_bytes, PartOf part_of,
+           WindowPool::Use window_use)
     : part_of_(std::move(part_of)), element_bytes_(element_bytes), root_pid_(route.comm.pid_of(0)),
       root_address_(root_address),
       hands_(static_cast<std::size_t>(route.workers.threads_of(route.comm.rank()))) {
@@ -163,7 +192,7 @@ Feed::Feed(const Route& route, std::span<const std::byte> root, std::uint64_t ro
     if (route.comm.is_root() || route.comm.one_process())
       base_ = std::bit_cast<const std::byte*>(root_address);
   } else if (route.path == DataPath::window) {
-    const auto window = route.windows.get(WindowPool::inputs, elements * element_bytes);
+    const auto window = route.windows.get(window_use, elements * element_bytes);
     std::ranges::copy(root, window.begin());
     base_ = window.data();
     route.comm.barrier();

@@ -1,7 +1,7 @@
 #include "cleave/engine.hpp"
 
 #include "cleave/discover.hpp"
-#include "cleave/serialize.hpp"
+#include "engine_memory.hpp"
 
 #include <cstdlib>
 #include <cstring>
@@ -9,22 +9,7 @@
 
 namespace cleave::detail {
 
-struct alignas(128) Engine::Shared {
-  std::atomic<std::uint32_t> stop; // number of the last call that failed
-};
-
-/// What one rank shows to its node.
-struct alignas(128) Engine::Slot {
-  std::atomic<std::int64_t> done; // units of the current call
-  std::uint64_t size;
-  std::array<std::byte, 4096 - 16> bytes; // of exchange()
-};
-
 namespace {
-
-constexpr std::int64_t look_ns = 20'000; // look around about this often
-constexpr std::int64_t progress_ns = 100'000'000;
-constexpr std::int64_t largest_group = std::int64_t{1} << 14;
 
 std::vector<int> threads_of(const Layout& layout) {
   std::vector<int> threads;
@@ -87,19 +72,15 @@ Comm agreed(Comm comm, const PoolOptions& options) {
   return comm;
 }
 
-/// The tasks of leaves [chunk.first, chunk.last).
-TaskRange tasks_in(const Leaves& leaves, TaskRange chunk) {
-  return {leaves.tasks_of(chunk.first).first, leaves.tasks_of(chunk.last - 1).last};
-}
-
 } // namespace
 
 Engine::Engine(Comm comm, PoolOptions options)
     : comm_(agreed(std::move(comm), options)), options_(std::move(options)),
       layout_(discover(comm_, options_.threads)), workers_(threads_of(layout_)),
       path_(choose_path(comm_, options_.data_path)), windows_(comm_),
-      memory_(comm_.window(
-          static_cast<std::int64_t>(sizeof(Shared) + comm_.node_ranks().size() * sizeof(Slot)))),
+      memory_(comm_.window(static_cast<std::int64_t>(
+          sizeof(Shared) + comm_.node_ranks().size() * sizeof(Slot) +
+          static_cast<std::size_t>(layout_.workers_on(comm_.node())) * sizeof(Gauge)))),
       place_(static_cast<std::size_t>(std::ranges::find(comm_.node_ranks(), comm_.rank()) -
                                       comm_.node_ranks().begin())),
       hands_(static_cast<std::size_t>(workers_.threads_of(comm_.rank()))),
@@ -107,7 +88,10 @@ Engine::Engine(Comm comm, PoolOptions options)
   if (memory_.bytes().empty())
     throw Error(ErrorKind::io, "no room for memory shared by the node's ranks");
   start_team();
-  stop_ = &reinterpret_cast<Shared*>(memory_.bytes().data())->stop;
+  stop_ = &shared().stop;
+  for (const int rank : comm_.node_ranks())
+    if (rank < comm_.rank())
+      first_on_node_ += workers_.threads_of(rank);
   for (int thread = 0; thread < threads(); ++thread)
     crew_.emplace_back(comm_.rank(), thread, workers_.first_of(comm_.rank()) + thread);
   comm_.yield_at_once(layout_.oversubscribed());
@@ -127,8 +111,16 @@ Engine::~Engine() {
     comm_.leave("an exception ended its use of the Pool");
 }
 
+Engine::Shared& Engine::shared() const {
+  return *reinterpret_cast<Shared*>(memory_.bytes().data());
+}
+
 Engine::Slot& Engine::slot(std::size_t place) const {
-  return reinterpret_cast<Slot*>(memory_.bytes().data() + sizeof(Shared))[place];
+  return reinterpret_cast<Slot*>(&shared() + 1)[place];
+}
+
+Engine::Gauge& Engine::gauge(std::size_t worker_on_node) const {
+  return reinterpret_cast<Gauge*>(&slot(comm_.node_ranks().size()))[worker_on_node];
 }
 
 RootPart Engine::open(const CallForm& form, const std::function<RootPart()>& prepare) {
@@ -143,100 +135,46 @@ RootPart Engine::open(const CallForm& form, const std::function<RootPart()>& pre
       refusal = std::current_exception();
     }
   }
+  constexpr std::uint64_t refused = 1;
+  constexpr std::uint64_t with_chunks = 2;
+  const std::uint64_t news = (refusal ? refused : 0) | (root.chunks.empty() ? 0 : with_chunks);
   const std::uint64_t mark =
       std::uint64_t{call_} << 32 |
       ((form.type * 31 + std::hash<std::string_view>()(form.verb)) & 0xffff'ffffU);
-  const Agreement said = comm_.agree({mark, static_cast<std::uint64_t>(form.tasks),
-                                      static_cast<std::uint64_t>(root.tasks), root.inputs,
-                                      root.results, refusal ? 1U : 0U});
+  const Agreement said =
+      comm_.agree({mark, static_cast<std::uint64_t>(form.tasks),
+                   static_cast<std::uint64_t>(root.tasks), root.inputs, root.results, news});
+  if (comm_.is_leader()) // nobody draws from the last call's counter any more
+    shared().next[(call_ + 1) % 2].first.store(0, std::memory_order_relaxed);
   if (said.lowest[0] != said.highest[0] || said.lowest[1] != said.highest[1])
     disagree(form);
   if (form.tasks < 0 && form.tasks != tasks_of_root)
     throw Error(ErrorKind::bad_input, std::string(form.verb) + " of " + std::to_string(form.tasks) +
                                           " tasks: their number must be 0 or more");
-  if (said.highest[5] != 0)
+  if ((said.highest[5] & refused) != 0)
     raise_first(comm_, refusal);
   units_ = 0;
-  return {static_cast<std::int64_t>(said.highest[2]), said.highest[3], said.highest[4]};
+  root.tasks = static_cast<std::int64_t>(said.highest[2]);
+  root.inputs = said.highest[3];
+  root.results = said.highest[4];
+  if ((said.highest[5] & with_chunks) != 0)
+    broadcast(root.chunks);
+  return root;
 }
 
-void Engine::run_team(std::int64_t units, const std::function<void(Worker&)>& work) {
-  units_ = units;
-  clock_.enter(Phase::compute);
-  slot(place_).done.store(0, std::memory_order_relaxed);
-  progress_ns_ = monotonic_ns();
-  team_->run([&](int thread) {
-    Worker& worker = crew_[static_cast<std::size_t>(thread)];
-    worker.begin_call(options_.seed, call_, stop_);
-    hands_[static_cast<std::size_t>(thread)].group = 1;
-    work(worker);
-  });
-  clock_.enter(Phase::wait);
+Route Engine::route(const ChunkSequence& sequence, std::int64_t item_bytes) {
+  // A system call a chunk is dear when chunks are this small.
+  constexpr std::int64_t small = 4096;
+  const bool crumbs = path_ == DataPath::direct && sequence.fixed_chunk() > 0 &&
+                      sequence.fixed_chunk() < small / std::max(item_bytes, std::int64_t{1});
+  return {comm_, crumbs ? DataPath::window : path_, workers_, sequence, windows_, draws(sequence)};
 }
 
-void Engine::compute(const ChunkSequence& sequence, const Leaves& leaves,
-                     const std::function<void(Worker&, TaskRange)>& body) {
-  Chunks chunks(sequence, workers_, comm_.rank());
-  run_team(sequence.tasks(), [&](Worker& worker) {
-    while (const auto chunk = chunks.next(worker.thread()))
-      run_chunk(worker, *chunk, leaves, body);
-  });
-}
-
-void Engine::compute_own(TaskRange own, const Leaves& leaves,
-                         const std::function<void(Worker&, TaskRange)>& body) {
-  const ChunkSequence sequence(own.size(), threads(), options_.schedule);
-  run_team(leaves.count(), [&](Worker& worker) {
-    for_chunks(sequence, worker.thread(), [&](TaskRange chunk) {
-      run_chunk(worker, {own.first + chunk.first, own.first + chunk.last}, leaves, body);
-    });
-  });
-}
-
-void Engine::run_chunk(Worker& worker, TaskRange chunk, const Leaves& leaves,
-                       const std::function<void(Worker&, TaskRange)>& body) {
-  Hand& hand = hands_[static_cast<std::size_t>(worker.thread())];
-  const TaskRange tasks = tasks_in(leaves, chunk);
-  const std::int64_t begin = monotonic_ns();
-  hand.looked_ns = begin;
-  try {
-    body(worker, chunk);
-  } catch (...) {
-    fail(worker, tasks.first, std::current_exception());
-  }
-  const std::int64_t end = monotonic_ns();
-  hand.busy_ns += end - begin;
-  hand.tasks += static_cast<std::uint64_t>(tasks.size());
-  ++hand.chunks;
-  if (options_.trace)
-    hand.trace.push_back({repetition_, comm_.rank(), worker.thread(), tasks.first, tasks.size(),
-                          static_cast<double>(begin - start_ns_) * 1e-9,
-                          static_cast<double>(end - start_ns_) * 1e-9});
-}
-
-void Engine::look_around(Worker& worker, std::int64_t done) {
-  Hand& hand = hands_[static_cast<std::size_t>(worker.thread())];
-  const std::int64_t now = monotonic_ns();
-  const std::int64_t spent = now - std::exchange(hand.looked_ns, now);
-  if (spent < look_ns)
-    hand.group = std::min(2 * hand.group, largest_group);
-  else if (spent > 4 * look_ns)
-    hand.group = std::max(hand.group / 2, std::int64_t{1});
-  slot(place_).done.fetch_add(done, std::memory_order_relaxed);
-  if (options_.on_progress && worker.index() == 0 && now - progress_ns_ > progress_ns) {
-    progress_ns_ = now;
-    report_progress();
-  }
-}
-
-void Engine::report_progress() {
-  // The root's node stands for all: it is what we can see without asking.
-  std::int64_t done = 0;
-  for (std::size_t p = 0; p < comm_.node_ranks().size(); ++p)
-    done += slot(p).done.load(std::memory_order_relaxed);
-  const double share = static_cast<double>(layout_.workers_on(comm_.node())) / workers_.count();
-  const double all = std::max(1.0, static_cast<double>(units_) * share);
-  options_.on_progress(std::min(1.0, static_cast<double>(done) / all));
+void Engine::broadcast(std::vector<TaskRange>& chunks) {
+  auto count = static_cast<std::uint64_t>(chunks.size());
+  comm_.broadcast(std::as_writable_bytes(std::span(&count, 1)));
+  chunks.resize(count);
+  comm_.broadcast(std::as_writable_bytes(std::span(chunks)));
 }
 
 void Engine::count_bytes(std::uint64_t in, std::uint64_t out) {

@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <bit>
 #include <cstring>
 #include <numeric>
+#include <thread>
 
 namespace cleave {
 namespace {
@@ -36,7 +38,7 @@ TEST(Chunks, GiveEveryTaskToOneWorker) {
       const ChunkSequence sequence(n, workers.count(), schedule);
       std::vector<int> owner(static_cast<std::size_t>(n), -1);
       for (int rank = 0; rank < 3; ++rank) {
-        Chunks chunks(sequence, workers, rank);
+        Chunks chunks(sequence, workers.first_of(rank), workers.threads_of(rank));
         for (int thread = 0; thread < workers.threads_of(rank); ++thread)
           while (const auto chunk = chunks.next(thread))
             for (std::int64_t i = chunk->first; i < chunk->last; ++i) {
@@ -54,6 +56,44 @@ TEST(Chunks, GiveEveryTaskToOneWorker) {
     }
 }
 
+/// Tasks of [0, n) that three threads take together, each as often as it was taken.
+std::vector<std::atomic<int>> taken(std::int64_t n, Chunks& chunks) {
+  std::vector<std::atomic<int>> times(static_cast<std::size_t>(n));
+  std::vector<std::jthread> threads;
+  for (int thread = 0; thread < 3; ++thread)
+    threads.emplace_back([&, thread] {
+      std::int64_t last = 0;
+      while (const auto chunk = chunks.next(thread, {.weight = 1.0 + thread, .most = 1 + thread})) {
+        EXPECT_GE(chunk->first, last);
+        last = chunk->last;
+        for (std::int64_t i = chunk->first; i < chunk->last; ++i)
+          ++times[static_cast<std::size_t>(i)];
+      }
+    });
+  return threads.clear(), std::move(times);
+}
+
+TEST(Chunks, AreDrawnOnceByThreadsThatShareACounter) {
+  for (const char* schedule : {"dynamic", "dynamic,7", "guided", "trapezoid,2", "factoring",
+                               "weighted", "adaptive,3", "auto"})
+    for (const std::int64_t n : {0, 1, 2, 1000, 100'000}) {
+      std::atomic<std::int64_t> next{0};
+      Chunks chunks(ChunkSequence(n, 3, Schedule::parse(schedule)), next);
+      for (const std::atomic<int>& times : taken(n, chunks))
+        EXPECT_EQ(times, 1) << schedule << " of " << n;
+    }
+}
+
+TEST(Chunks, AreDrawnInTheOrderOfAList) {
+  const std::vector<TaskRange> list = {{5, 10}, {0, 1}, {1, 5}};
+  std::atomic<std::int64_t> next{0};
+  Chunks chunks(list, next);
+  for (const TaskRange& expected : list)
+    EXPECT_EQ(chunks.next(0), expected);
+  EXPECT_EQ(chunks.next(0), std::nullopt);
+  EXPECT_EQ(chunks.next(1), std::nullopt);
+}
+
 TEST(Scratch, KeepsTheAlignmentOfACacheLinePair) {
   Scratch scratch;
   for (const std::size_t bytes : {1U, 1000U, 10U, 100'000U})
@@ -66,7 +106,7 @@ void check_copy(const Comm& comm, DataPath wanted, const Schedule& schedule, std
   const Workers workers(threads);
   const ChunkSequence sequence(n, workers.count(), schedule);
   WindowPool windows(comm);
-  const Route route{comm, choose_path(comm, wanted), workers, sequence, windows};
+  const Route route{comm, choose_path(comm, wanted), workers, sequence, windows, false};
   std::vector<std::int64_t> from(comm.is_root() ? static_cast<std::size_t>(n) : 0);
   std::iota(from.begin(), from.end(), 100);
   std::vector<std::int64_t> to(from.size(), -1);
@@ -78,7 +118,7 @@ void check_copy(const Comm& comm, DataPath wanted, const Schedule& schedule, std
   const std::uint64_t to_address = address(to);
   Feed feed(route, std::as_bytes(std::span(from)), from_address, n, 8, as_part);
   Sink sink(route, std::as_writable_bytes(std::span(to)), to_address, n, 8, as_part);
-  Chunks chunks(sequence, workers, comm.rank());
+  Chunks chunks(sequence, workers.first_of(comm.rank()), 2);
   for (int thread = 0; thread < 2; ++thread)
     while (const auto chunk = chunks.next(thread)) {
       feed.enter(thread, *chunk);

@@ -193,6 +193,7 @@ void check_many(Pool& pool) {
              [last](std::int64_t i, Worker& worker) {
                if (worker.rank() == last)
                  throw std::runtime_error("not here");
+               std::this_thread::sleep_for(std::chrono::milliseconds(1)); // work left for the last
                return i;
              },
              1000);
@@ -299,8 +300,15 @@ void check_classes(Pool& pool) {
     what = error.what();
   }
   EXPECT_THAT(what, AllOf(HasSubstr("rank 1"), HasSubstr("cannot be read")));
-  const auto failures =
-      failures_of(pool, [&] { (void)pool.map_collect([](std::int64_t) { return NoWay(); }, 100); });
+  const auto failures = failures_of(pool, [&] {
+    (void)pool.map_collect(
+        [](std::int64_t, Worker& worker) {
+          if (worker.rank() == 0) // so that the others get tasks
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+          return NoWay();
+        },
+        100);
+  });
   EXPECT_THAT(failures.empty() ? "" : failures.front().what, HasSubstr("cannot be archived"));
 }
 

@@ -21,7 +21,9 @@ struct Case {
 /// Every number of ranks with every number of threads; schedules, nodes and paths take turns so
 /// that each meets each.
 std::vector<Case> cases() {
-  const std::array schedules = {"block", "cyclic", "cyclic,7"};
+  const std::array schedules = {"block",    "dynamic",   "cyclic",   "guided,2",
+                                "auto",     "trapezoid", "weighted", "factoring",
+                                "adaptive", "cyclic,7",  "dynamic,7"};
   const std::array paths = {DataPath::automatic, DataPath::window, DataPath::messages,
                             DataPath::direct};
   std::vector<Case> all;
@@ -30,7 +32,8 @@ std::vector<Case> cases() {
     for (int threads = 1; threads <= 3; ++threads)
       for (const int ranks_per_node : {0, turn % 2 == 0 ? 1 : 2}) {
         const DataPath path = ranks_per_node == 0 ? paths[turn % 4] : DataPath::automatic;
-        all.push_back({ranks, threads, ranks_per_node, schedules[turn / 2 % 3], path});
+        all.push_back(
+            {ranks, threads, ranks_per_node, schedules[turn / 2 % schedules.size()], path});
         ++turn;
       }
   return all;

@@ -7,6 +7,7 @@
 #include "cleave/schedule.hpp"
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -47,18 +48,29 @@ private:
   std::vector<int> first_; // by rank, and one past the end
 };
 
-/// The chunks of one call as the threads of one rank take them.
+/// The chunks of one call as threads take them: those that the sequence gives them beforehand, or
+/// drawn from a counter that all workers share.
 class Chunks {
 public:
-  Chunks(const ChunkSequence& sequence, const Workers& workers, int rank);
-  /// The next chunk of this thread, or nothing when it has had its last. Each thread for itself.
-  [[nodiscard]] std::optional<TaskRange> next(int thread);
+  /// Static. @param first_worker number of the first of the `threads`
+  Chunks(const ChunkSequence& sequence, int first_worker, int threads);
+  /// Drawn. @param next 0 when the call begins, the same for all workers
+  Chunks(const ChunkSequence& sequence, std::atomic<std::int64_t>& next);
+  /// Drawn from a list, in its order, which must outlive this.
+  Chunks(std::span<const TaskRange> list, std::atomic<std::int64_t>& next);
+  /// The next chunk of this thread, or nothing when it has had its last. Each thread for itself;
+  /// drawn chunks of a thread ascend. One atomic operation, and no MPI call.
+  [[nodiscard]] std::optional<TaskRange> next(int thread, const Pace& pace = {});
 
 private:
+  [[nodiscard]] std::optional<TaskRange> draw(const Pace& pace);
   struct alignas(128) Cursor { // a cache line pair each: threads must not share one
     std::int64_t ordinal = 0;
   };
   ChunkSequence sequence_;
+  std::span<const TaskRange> list_;
+  std::atomic<std::int64_t>* next_ = nullptr;
+  std::int64_t fixed_ = 0;
   std::vector<Cursor> cursors_;
 };
 
@@ -73,14 +85,14 @@ void for_chunks(const ChunkSequence& sequence, int worker, Visit visit) {
 class WindowPool {
 public:
   explicit WindowPool(const Comm& comm) : comm_(comm) {}
-  enum Use : std::uint8_t { inputs, results, view };
+  enum Use : std::uint8_t { inputs, archive, results, view };
   /// At least `bytes` of shared memory. Collective, equal bytes.
   /// @throws Error io on every rank when there is no room
   [[nodiscard]] std::span<std::byte> get(Use use, std::int64_t bytes);
 
 private:
   Comm comm_;
-  std::array<NodeWindow, 3> windows_;
+  std::array<NodeWindow, 4> windows_;
 };
 
 /// What Feed and Sink need to know of a call.
@@ -90,6 +102,7 @@ struct Route {
   const Workers& workers;
   const ChunkSequence& sequence;
   WindowPool& windows;
+  bool drawn; ///< else each worker's chunks are known beforehand
 };
 
 /// The elements of root's array that belong to a chunk of units (tasks, leaves).
@@ -139,7 +152,8 @@ public:
   /// Collective. @param root root's array, empty elsewhere @param root_address its address, known
   /// to every rank @param elements its length, known to every rank
   Feed(const Route& route, std::span<const std::byte> root, std::uint64_t root_address,
-       std::int64_t elements, std::int64_t element_bytes, PartOf part_of);
+       std::int64_t elements, std::int64_t element_bytes, PartOf part_of,
+       WindowPool::Use window = WindowPool::inputs);
   /// The thread begins with `chunk`.
   void enter(int thread, TaskRange chunk);
   /// Elements `wanted` of root's array, inside the part of the current chunk; valid until the

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -82,6 +83,25 @@ struct ClockOffset {
   std::int64_t error_ns = 0;
 };
 
+/// Messages to and from one other rank that nobody waits for, apart from all others of the Comm:
+/// for a stream cut into pieces. Used by one thread at a time, while no other makes calls on MPI.
+/// The other rank has its own Mail for this one, and both end when all has arrived.
+class Mail {
+public:
+  Mail() = default;
+  Mail(const Mail&) = delete;
+  Mail& operator=(const Mail&) = delete;
+  virtual ~Mail() = default;
+
+  /// Sends a copy of `piece`, unless the one before is still on its way. @return whether it did
+  /// @param piece at most the bytes that the Mail was made for
+  [[nodiscard]] virtual bool try_send(std::span<const std::byte> piece) = 0;
+  /// Whether nothing is on its way to the other rank.
+  [[nodiscard]] virtual bool sent() = 0;
+  /// Takes the next piece. @param room for the largest piece @return its bytes, 0: none has come
+  [[nodiscard]] virtual std::size_t try_receive(std::span<std::byte> room) = 0;
+};
+
 class Transport; // src/transport.hpp: MPI, or threads of this process
 
 /// The ranks of a job. Copies share one communicator. Collective calls must be made by every rank
@@ -126,8 +146,11 @@ public:
   void barrier() const { agree({}); }
   /// Tells the others that this rank will make no more calls, so that nobody waits for it. Local.
   void leave(const std::string& reason) const noexcept;
+  /// Why nobody need wait for this node's other ranks, once one has left; else nothing. Local.
+  [[nodiscard]] std::optional<Error> left() const;
   /// With more workers than cores nobody spins: a waiting rank gives its core away at once. Local.
   void yield_at_once(bool on) const noexcept;
+  [[nodiscard]] bool yields() const noexcept;
 
   /// Overwrites `bytes` everywhere with root's. Collective; equal sizes.
   void broadcast(std::span<std::byte> bytes, int root = 0) const;
@@ -168,6 +191,10 @@ public:
   /// Every rank's blob, by rank, on every rank. Collective.
   [[nodiscard]] std::vector<std::vector<std::byte>>
   all_gather_blobs(std::span<const std::byte> mine) const;
+
+  /// Messages to and from `peer` without waiting. Local; one a pair at a time.
+  /// @param piece_bytes the most bytes of one, the same on both ranks, within the message limit
+  [[nodiscard]] std::unique_ptr<Mail> mail(int peer, std::int64_t piece_bytes) const;
 
   /// How this rank's clock differs from root's: shortest of 16 round trips between node leaders
   /// (Cristian 1989, doi:10.1007/BF01784024). Collective.

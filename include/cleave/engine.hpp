@@ -34,6 +34,9 @@ struct PoolOptions {
   std::uint64_t seed = 0; ///< of the tasks' random streams
   DataPath data_path = DataPath::automatic;
   bool trace = false; ///< keep one row per chunk
+  /// Speeds of the workers, by number, for the technique `weighted`; empty: as measured by the last
+  /// call under weighted or adaptive.
+  std::vector<double> weights{};
   CommOptions comm{};
   /// Told on root, now and then while tasks run: the share of the current call that is done, 0..1.
   std::function<void(double)> on_progress{};
@@ -54,8 +57,9 @@ struct CallForm {
 /// What root knows, and every rank learns when a call opens.
 struct RootPart {
   std::int64_t tasks = 0;
-  std::uint64_t inputs = 0;  ///< address of its array
-  std::uint64_t results = 0; ///< address of its array
+  std::uint64_t inputs = 0;        ///< address of its array
+  std::uint64_t results = 0;       ///< address of its array
+  std::vector<TaskRange> chunks{}; ///< in the order in which to draw them; empty: by the schedule
 };
 
 /// What is the same of types on every rank of one binary.
@@ -103,21 +107,20 @@ public:
   [[nodiscard]] ChunkSequence sequence(std::int64_t units) const {
     return {units, workers_.count(), options_.schedule};
   }
-  [[nodiscard]] Route route(const ChunkSequence& sequence) {
-    return {comm_, path_, workers_, sequence, windows_};
-  }
+  /// How data travels in a call. @param item_bytes the larger of an input's and a result's
+  [[nodiscard]] Route route(const ChunkSequence& sequence, std::int64_t item_bytes);
 
   /// Opens a collective call. `prepare` runs on root; what it throws, every rank throws.
   /// @throws Error lost_peer on every rank when they do not make the same call
   RootPart open(const CallForm& form, const std::function<RootPart()>& prepare);
 
-  /// Runs body(worker, chunk) for this rank's chunks of leaves; an exception of body itself is
-  /// recorded as a failure of the chunk's first task.
-  void compute(const ChunkSequence& sequence, const Leaves& leaves,
-               const std::function<void(Worker&, TaskRange)>& body);
+  /// Runs body(worker, chunk) for the chunks of leaves that this rank's workers get; an exception
+  /// of body itself is recorded as a failure of the chunk's first task.
+  using Body = std::function<void(Worker&, TaskRange chunk)>;
+  void compute(const ChunkSequence& sequence, const RootPart& root, const Leaves& leaves,
+               const Body& body);
   /// The same for leaves that this rank holds already, dealt out to its threads alone.
-  void compute_own(TaskRange own, const Leaves& leaves,
-                   const std::function<void(Worker&, TaskRange)>& body);
+  void compute_own(TaskRange own, const Leaves& leaves, const Body& body);
 
   /// Runs one(i) for i in `range`, looking now and then whether the call has failed, and records
   /// what a task throws.
@@ -166,21 +169,45 @@ public:
 private:
   struct Shared;
   struct Slot;
+  struct Gauge;
+  [[nodiscard]] Shared& shared() const;
   [[nodiscard]] Slot& slot(std::size_t place) const;
+  [[nodiscard]] Gauge& gauge(std::size_t worker_on_node) const;
   struct alignas(128) Hand { // of one thread
     std::int64_t group = 1;  // tasks between two looks around
+    std::int64_t since = 0;  // tasks since the last
     std::int64_t looked_ns = 0;
+    Pace pace;
+    double weight = 1; // speed relative to the other workers, as far as it is known
+    std::int64_t weighed_ns = 0;
+    std::int64_t paced_ns = 0; // chunks of this call
+    std::int64_t paced_units = 0;
+    std::int64_t largest = 0; // chunk of this repetition
     std::int64_t busy_ns = 0;
     std::uint64_t tasks = 0;
     std::uint64_t chunks = 0;
     std::vector<TraceRow> trace;
   };
-  void look_around(Worker& worker, std::int64_t done);
+  void look_around(const Worker& worker, Hand& hand);
   void start_team();
   [[noreturn]] void disagree(const CallForm& form);
   void run_team(std::int64_t units, const std::function<void(Worker&)>& work);
-  void run_chunk(Worker& worker, TaskRange chunk, const Leaves& leaves,
-                 const std::function<void(Worker&, TaskRange)>& body);
+  [[nodiscard]] bool draws(const ChunkSequence& sequence) const noexcept {
+    return !sequence.is_static() && path_ != DataPath::messages;
+  }
+  void pull_all(Chunks chunks, const ChunkSequence& sequence, const Leaves& leaves,
+                const Body& body);
+  void pull(Worker& worker, Chunks& chunks, Technique technique, const Leaves& leaves,
+            const Body& body);
+  template <class Work>
+  void run_chunk(Worker& worker, Hand& hand, TaskRange tasks, Work work);
+  [[nodiscard]] TraceRow trace_row(const Worker& worker, TaskRange tasks, std::int64_t begin_ns,
+                                   std::int64_t end_ns) const;
+  void begin_pace(Hand& hand, const Worker& worker, Technique technique);
+  void keep_pace(Hand& hand, const Worker& worker, Technique technique, std::int64_t units,
+                 std::int64_t spent_ns);
+  void weigh(Hand& hand, const Worker& worker);
+  void broadcast(std::vector<TaskRange>& chunks);
   void report_progress();
   void clock_setup() noexcept;
 
@@ -194,13 +221,15 @@ private:
   std::atomic<std::uint32_t>* stop_ = nullptr; // number of the last call that failed on this node
   std::optional<Team> team_;
   std::size_t place_;        // of this rank on its node
+  int first_on_node_ = 0;    // number of this rank's first worker there
   std::vector<Worker> crew_; // by thread
   std::vector<Hand> hands_;  // by thread
   std::mutex failures_mutex_;
   std::vector<TaskFailure> failures_;
   std::uint32_t call_ = 0;
-  std::int64_t units_ = 0; // of the current call
-  int exceptions_;         // uncaught when we began
+  std::int64_t units_ = 0;                // of the current call
+  std::atomic<std::int64_t> own_next_{0}; // of chunks that this rank's threads draw from its own
+  int exceptions_;                        // uncaught when we began
   PhaseClock clock_;
   std::int64_t setup_ns_ = monotonic_ns(); // since when the next repetition is being set up
   ClockOffset offset_;
@@ -220,14 +249,17 @@ void Engine::each(Worker& worker, TaskRange range, bool keep_going, One one) {
   std::int64_t i = range.first;
   while (i < range.last && (keep_going || !stopped())) {
     const std::int64_t first = i;
-    const std::int64_t end = i + std::min(range.last - i, hand.group);
+    const std::int64_t end =
+        i + std::min(range.last - i, std::max(hand.group - hand.since, std::int64_t{1}));
     try {
       for (; i < end && (keep_going || !stopped()); ++i)
         one(i);
     } catch (...) {
       fail(worker, i++, std::current_exception(), !keep_going);
     }
-    look_around(worker, i - first);
+    hand.since += i - first;
+    if (hand.since >= hand.group)
+      look_around(worker, hand);
   }
 }
 

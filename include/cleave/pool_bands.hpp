@@ -52,7 +52,8 @@ std::vector<R> Pool::map_bands(F f, const std::vector<T>& in, const BandShape& s
     return result;
   }
   const ChunkSequence sequence = engine.sequence(leaves.count());
-  const Route route = engine.route(sequence);
+  const Route route =
+      engine.route(sequence, shape.out_width * static_cast<std::int64_t>(sizeof(R)));
   const auto root_bytes =
       engine.comm().is_root() ? std::as_bytes(std::span(in)) : std::span<const std::byte>();
   Feed feed(route, root_bytes, root.inputs, shape.rows * shape.in_width, sizeof(T),
@@ -60,7 +61,7 @@ std::vector<R> Pool::map_bands(F f, const std::vector<T>& in, const BandShape& s
   Sink sink(route, std::as_writable_bytes(std::span(result)), root.results,
             shape.rows * shape.out_width, sizeof(R),
             [&](TaskRange chunk) { return elements(rows_of(chunk), shape.out_width); });
-  engine.compute(sequence, leaves, [&](Worker& worker, TaskRange chunk) {
+  engine.compute(sequence, root, leaves, [&](Worker& worker, TaskRange chunk) {
     feed.enter(worker.thread(), chunk);
     sink.enter(worker.thread(), chunk);
     engine.each(worker, chunk, false, [&](std::int64_t leaf) {

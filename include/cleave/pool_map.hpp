@@ -80,17 +80,18 @@ std::vector<TaskFailure> Pool::run_map(Out& out, In& in, F& f, const detail::Cal
     return {};
   }
   const ChunkSequence sequence = engine.sequence(root.tasks);
-  const Route route = engine.route(sequence);
+  const Route route = engine.route(sequence, std::max(In::item_bytes, Out::item_bytes));
   detail::feed(engine, in, route, root, detail::tasks_as_part);
   out.begin(route, root, detail::tasks_as_part);
-  engine.compute(sequence, Leaves(root.tasks, 1, root.tasks), [&](Worker& worker, TaskRange chunk) {
-    in.enter(worker.thread(), chunk);
-    out.enter(worker.thread(), chunk);
-    detail::for_blocks(chunk, std::max(In::item_bytes, Out::item_bytes), [&](TaskRange block) {
-      if (collect || !engine.stopped())
-        detail::map_block(engine, in, out, f, worker, block, collect);
-    });
-  });
+  engine.compute(
+      sequence, root, Leaves(root.tasks, 1, root.tasks), [&](Worker& worker, TaskRange chunk) {
+        in.enter(worker.thread(), chunk);
+        out.enter(worker.thread(), chunk);
+        detail::for_blocks(chunk, std::max(In::item_bytes, Out::item_bytes), [&](TaskRange block) {
+          if (collect || !engine.stopped())
+            detail::map_block(engine, in, out, f, worker, block, collect);
+        });
+      });
   std::vector<TaskFailure> failures = detail::collect_results(engine, out, collect);
   engine.count_bytes(in.bytes_moved(), out.bytes_moved());
   engine.close();

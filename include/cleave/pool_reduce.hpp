@@ -92,13 +92,14 @@ R Pool::run_reduce(In& in, const detail::CallForm& form, std::int64_t tasks, Op 
   }
   const Leaves leaves(root.tasks, options.grain, options.max_leaves);
   const ChunkSequence sequence = engine.sequence(leaves.count());
-  detail::feed(engine, in, engine.route(sequence), root, [&leaves](TaskRange chunk) {
-    const std::int64_t first = leaves.tasks_of(chunk.first).first;
-    return Part{first, leaves.tasks_of(chunk.last - 1).last - first};
-  });
+  detail::feed(engine, in, engine.route(sequence, In::item_bytes), root,
+               [&leaves](TaskRange chunk) {
+                 const std::int64_t first = leaves.tasks_of(chunk.first).first;
+                 return Part{first, leaves.tasks_of(chunk.last - 1).last - first};
+               });
   std::vector<LeafTree<R, Op>> trees(static_cast<std::size_t>(engine.threads()),
                                      LeafTree<R, Op>(op));
-  engine.compute(sequence, leaves, [&](Worker& worker, TaskRange chunk) {
+  engine.compute(sequence, root, leaves, [&](Worker& worker, TaskRange chunk) {
     LeafTree<R, Op> tree(op); // of this chunk, on this thread's own stack
     in.enter(worker.thread(), chunk);
     engine.each(worker, chunk, false, [&](std::int64_t leaf) {

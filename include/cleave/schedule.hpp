@@ -100,6 +100,7 @@ public:
   /// @pre first >= 0
   [[nodiscard]] TaskRange chunk_from(std::int64_t first, const Pace& pace = {}) const noexcept;
 
+  [[nodiscard]] Technique technique() const noexcept { return schedule_.technique(); }
   [[nodiscard]] std::int64_t tasks() const noexcept { return n_; }
   [[nodiscard]] std::int64_t workers() const noexcept { return workers_; }
 

@@ -10,6 +10,7 @@
 #include <bit>
 #include <concepts>
 #include <cstdint>
+#include <deque>
 #include <exception>
 #include <optional>
 #include <span>
@@ -93,9 +94,12 @@ public:
   [[nodiscard]] std::uint64_t address() const { return 0; }
 
   /// Collective to its end, whatever an item's serialize() throws: that is thrown afterwards.
-  void begin(const Route& route, const RootPart&, const PartOf& part_of) {
+  void begin(const Route& route, const RootPart& root, const PartOf& part_of) {
+    in_place_ = route.comm.is_root();
+    if (route.drawn)
+      return offer(route, root, part_of);
     part_of_ = part_of;
-    if (!route.comm.is_root())
+    if (!in_place_)
       positions_.emplace(route, part_of_);
     std::exception_ptr failure;
     const std::vector<std::byte> blob = route.comm.scatter_blobs([&](int rank) {
@@ -118,13 +122,21 @@ public:
       positions_->enter(thread, part_of_(chunk));
   }
   [[nodiscard]] Window<const T> view(int thread, TaskRange block) {
-    if (!positions_)
+    if (in_place_)
       return {items_.data(), 0};
-    return {received_.data() + positions_->at(thread, block.first), block.first};
+    if (positions_)
+      return {received_.data() + positions_->at(thread, block.first), block.first};
+    return {fetch(thread, block).data(), block.first};
   }
-  [[nodiscard]] std::uint64_t bytes_moved() const { return moved_; }
+  [[nodiscard]] std::uint64_t bytes_moved() const {
+    return moved_ + (archive_ ? archive_->bytes_moved() + offsets_->bytes_moved() : 0);
+  }
 
 private:
+  struct alignas(128) Hand {
+    std::vector<T> items;
+  };
+
   /// The items of a rank's chunks, thread by thread.
   [[nodiscard]] std::vector<std::byte> packed(const Route& route, int rank) const {
     Packer packer;
@@ -137,11 +149,59 @@ private:
     return packer.take();
   }
 
+  /// Root archives everything, one item after the other, for whoever draws it.
+  void offer(const Route& route, const RootPart& root, const PartOf& part_of) {
+    std::exception_ptr failure;
+    Packer packer;
+    if (in_place_) {
+      try {
+        for (const T& item : items_) {
+          ends_.push_back(packer.bytes().size());
+          packer.put(item);
+        }
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      bytes_ = packer.take();
+      ends_.resize(static_cast<std::size_t>(root.tasks) + 1, bytes_.size());
+    }
+    const Agreement where =
+        route.comm.agree({std::bit_cast<std::uint64_t>(ends_.data()),
+                          std::bit_cast<std::uint64_t>(bytes_.data()), bytes_.size()});
+    hands_.resize(static_cast<std::size_t>(route.workers.threads_of(route.comm.rank())));
+    offsets_.emplace(route, std::as_bytes(std::span(ends_)), where.highest[0], root.tasks + 1,
+                     sizeof(std::uint64_t), part_of, WindowPool::inputs);
+    archive_.emplace(route, std::span<const std::byte>(bytes_), where.highest[1],
+                     static_cast<std::int64_t>(where.highest[2]), 1, part_of, WindowPool::archive);
+    if (failure)
+      std::rethrow_exception(failure);
+  }
+
+  /// Reads what root has archived.
+  const std::vector<T>& fetch(int thread, TaskRange block) {
+    const auto* const ends = reinterpret_cast<const std::uint64_t*>(
+        offsets_->read(thread, {block.first, block.size() + 1}));
+    const auto first = static_cast<std::int64_t>(ends[0]);
+    const auto bytes = static_cast<std::size_t>(ends[block.size()] - ends[0]);
+    Unpacker from({archive_->read(thread, {first, static_cast<std::int64_t>(bytes)}), bytes});
+    std::vector<T>& items = hands_[static_cast<std::size_t>(thread)].items;
+    items.clear();
+    for (std::int64_t i = 0; i < block.size(); ++i)
+      items.push_back(from.get<T>());
+    return items;
+  }
+
   const std::vector<T>& items_;
-  PartOf part_of_;
+  bool in_place_ = false;
+  std::uint64_t moved_ = 0;
+  PartOf part_of_; // where chunks have their workers beforehand
   std::optional<Positions> positions_;
   std::vector<T> received_;
-  std::uint64_t moved_ = 0;
+  std::vector<std::uint64_t> ends_; // root: of the items in bytes_, where chunks are drawn
+  std::vector<std::byte> bytes_;
+  std::optional<Feed> offsets_;
+  std::optional<Feed> archive_;
+  std::vector<Hand> hands_;
 };
 
 template <class T>
@@ -222,39 +282,38 @@ public:
     results_.resize(static_cast<std::size_t>(n));
     return 0;
   }
-  void begin(const Route& route, const RootPart&, const PartOf& part_of) {
-    route_.emplace(route);
-    part_of_ = part_of;
-    if (route.comm.is_root())
-      return;
-    positions_.emplace(route, part_of);
-    results_.resize(static_cast<std::size_t>(positions_->elements()));
+  void begin(const Route& route, const RootPart&, const PartOf&) {
+    comm_.emplace(route.comm);
+    if (!comm_->is_root())
+      hands_.resize(static_cast<std::size_t>(route.workers.threads_of(comm_->rank())));
   }
-  void enter(int thread, TaskRange chunk) {
-    if (positions_)
-      positions_->enter(thread, part_of_(chunk));
-  }
+  void enter(int, TaskRange) {}
+  /// Asked for once a block.
   [[nodiscard]] Window<Stored> view(int thread, TaskRange block) {
-    if (!positions_)
+    if (comm_->is_root())
       return {results_.data(), 0};
-    return {results_.data() + positions_->at(thread, block.first), block.first};
+    auto& blocks = hands_[static_cast<std::size_t>(thread)].blocks;
+    blocks.push_back({block, std::vector<Stored>(static_cast<std::size_t>(block.size()))});
+    return {blocks.back().results.data(), block.first};
   }
   void commit(int, TaskRange) {}
   /// Archives this rank's results for root. Local; throws what a result's serialize() throws.
   void pack() {
-    if (!positions_)
-      return;
-    for (const Stored& result : results_)
-      packer_.put(result);
-    results_.clear();
+    for (const Hand& hand : hands_)
+      for (const Block& block : hand.blocks) {
+        packer_.put(block.tasks);
+        for (const Stored& result : block.results)
+          packer_.put(result);
+      }
+    hands_.clear();
     moved_ = packer_.bytes().size();
   }
   /// Collective to its end, whatever a result's serialize() throws at root: that is thrown after.
   void finish() {
     std::exception_ptr failure;
-    route_->comm.gather_blobs(packer_.bytes(), [&](int rank, const std::vector<std::byte>& blob) {
+    comm_->gather_blobs(packer_.bytes(), [&](int, const std::vector<std::byte>& blob) {
       try {
-        unpack(rank, blob);
+        unpack(blob);
       } catch (...) {
         failure = std::current_exception();
       }
@@ -276,20 +335,25 @@ public:
   }
 
 private:
-  /// The results of a rank's chunks, thread by thread.
-  void unpack(int rank, std::span<const std::byte> blob) {
-    Unpacker from(blob);
-    for (int w = route_->workers.first_of(rank); w < route_->workers.first_of(rank + 1); ++w)
-      for_chunks(route_->sequence, w, [&](TaskRange chunk) {
-        for (std::int64_t i = chunk.first; i < chunk.last; ++i)
-          results_[static_cast<std::size_t>(i)] = from.get<Stored>();
-      });
+  struct Block {
+    TaskRange tasks;
+    std::vector<Stored> results;
+  };
+  struct alignas(128) Hand {
+    std::deque<Block> blocks;
+  };
+
+  void unpack(std::span<const std::byte> blob) {
+    for (Unpacker from(blob); !from.empty();) {
+      const auto tasks = from.get<TaskRange>();
+      for (std::int64_t i = tasks.first; i < tasks.last; ++i)
+        results_[static_cast<std::size_t>(i)] = from.get<Stored>();
+    }
   }
 
-  std::optional<Route> route_;
-  PartOf part_of_;
-  std::optional<Positions> positions_;
-  std::vector<Stored> results_; // root: by task; elsewhere: by position
+  std::optional<Comm> comm_;
+  std::vector<Stored> results_; // root: by task
+  std::vector<Hand> hands_;     // elsewhere: by thread
   Packer packer_;
   std::uint64_t moved_ = 0;
 };

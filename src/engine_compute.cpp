@@ -1,0 +1,186 @@
+/// @file
+/// The Engine's computing part: workers take chunks, look around, and learn how fast they are.
+#include "engine_memory.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace cleave::detail {
+namespace {
+
+constexpr std::int64_t look_ns = 20'000; // look around about this often
+constexpr std::int64_t progress_ns = 100'000'000;
+constexpr std::int64_t largest_group = std::int64_t{1} << 14;
+constexpr std::int64_t weigh_ns = 200'000; // compare speeds about this often
+// Long beside a draw (0.1 us), short beside any call that is worth a thought.
+constexpr std::int64_t chunk_ns = 50'000;
+
+/// The tasks of leaves [chunk.first, chunk.last).
+TaskRange tasks_in(const Leaves& leaves, TaskRange chunk) {
+  return {leaves.tasks_of(chunk.first).first, leaves.tasks_of(chunk.last - 1).last};
+}
+
+bool weighs(Technique technique) {
+  return technique == Technique::weighted || technique == Technique::adaptive;
+}
+
+} // namespace
+
+void Engine::run_team(std::int64_t units, const std::function<void(Worker&)>& work) {
+  units_ = units;
+  clock_.enter(Phase::compute);
+  slot(place_).done.store(0, std::memory_order_relaxed);
+  progress_ns_ = monotonic_ns();
+  team_->run([&](int thread) {
+    Worker& worker = crew_[static_cast<std::size_t>(thread)];
+    worker.begin_call(options_.seed, call_, stop_);
+    hands_[static_cast<std::size_t>(thread)].group = 1;
+    work(worker);
+  });
+  clock_.enter(Phase::wait);
+}
+
+void Engine::compute(const ChunkSequence& sequence, const RootPart& root, const Leaves& leaves,
+                     const Body& body) {
+  std::atomic<std::int64_t>& next = shared().next[call_ % 2].first;
+  if (!draws(sequence))
+    return pull_all(Chunks(sequence, workers_.first_of(comm_.rank()), threads()), sequence, leaves,
+                    body);
+  if (!root.chunks.empty())
+    return pull_all(Chunks(root.chunks, next), sequence, leaves, body);
+  pull_all(Chunks(sequence, next), sequence, leaves, body);
+}
+
+void Engine::compute_own(TaskRange own, const Leaves& leaves, const Body& body) {
+  const ChunkSequence sequence(own.size(), threads(), options_.schedule);
+  own_next_.store(0, std::memory_order_relaxed);
+  const Chunks chunks =
+      sequence.is_static() ? Chunks(sequence, 0, threads()) : Chunks(sequence, own_next_);
+  pull_all(chunks, sequence, leaves, [&](Worker& worker, TaskRange chunk) {
+    body(worker, {own.first + chunk.first, own.first + chunk.last});
+  });
+}
+
+void Engine::pull_all(Chunks chunks, const ChunkSequence& sequence, const Leaves& leaves,
+                      const Body& body) {
+  run_team(sequence.tasks(),
+           [&](Worker& worker) { pull(worker, chunks, sequence.technique(), leaves, body); });
+}
+
+void Engine::pull(Worker& worker, Chunks& chunks, Technique technique, const Leaves& leaves,
+                  const Body& body) {
+  Hand& hand = hands_[static_cast<std::size_t>(worker.thread())];
+  begin_pace(hand, worker, technique);
+  const bool paced = weighs(technique) || technique == Technique::automatic;
+  const std::int64_t begin = monotonic_ns();
+  hand.looked_ns = begin;
+  for (std::int64_t since = begin; const auto chunk = chunks.next(worker.thread(), hand.pace);) {
+    run_chunk(worker, hand, tasks_in(leaves, *chunk), [&] { body(worker, *chunk); });
+    if (!paced && !options_.trace)
+      continue; // a look at the clock costs as much as a draw
+    const std::int64_t now = monotonic_ns();
+    if (options_.trace)
+      hand.trace.push_back(trace_row(worker, tasks_in(leaves, *chunk), since, now));
+    if (paced)
+      keep_pace(hand, worker, technique, chunk->size(), now - since);
+    since = now;
+  }
+  hand.busy_ns += monotonic_ns() - begin;
+  slot(place_).done.fetch_add(std::exchange(hand.since, 0), std::memory_order_relaxed);
+}
+
+template <class Work>
+void Engine::run_chunk(Worker& worker, Hand& hand, TaskRange tasks, Work work) {
+  try {
+    work();
+  } catch (...) {
+    fail(worker, tasks.first, std::current_exception());
+  }
+  hand.tasks += static_cast<std::uint64_t>(tasks.size());
+  hand.largest = std::max(hand.largest, tasks.size());
+  ++hand.chunks;
+}
+
+TraceRow Engine::trace_row(const Worker& worker, TaskRange tasks, std::int64_t begin_ns,
+                           std::int64_t end_ns) const {
+  return {repetition_,
+          comm_.rank(),
+          worker.thread(),
+          tasks.first,
+          tasks.size(),
+          static_cast<double>(begin_ns - start_ns_) * 1e-9,
+          static_cast<double>(end_ns - start_ns_) * 1e-9};
+}
+
+void Engine::begin_pace(Hand& hand, const Worker& worker, Technique technique) {
+  hand.paced_ns = hand.paced_units = hand.weighed_ns = 0;
+  hand.pace = {};
+  if (technique == Technique::automatic)
+    hand.pace.most = 1; // until a chunk has told how long tasks take
+  if (technique == Technique::weighted && !options_.weights.empty())
+    hand.weight = options_.weights[static_cast<std::size_t>(worker.index())];
+  if (weighs(technique))
+    hand.pace.weight = hand.weight;
+}
+
+void Engine::keep_pace(Hand& hand, const Worker& worker, Technique technique, std::int64_t units,
+                       std::int64_t spent_ns) {
+  if (technique == Technique::automatic) {
+    const double fit = static_cast<double>(chunk_ns) * static_cast<double>(units) /
+                       static_cast<double>(std::max(spent_ns, std::int64_t{1}));
+    // At most twice the last: how long the next tasks take is a guess.
+    hand.pace.most = std::max(std::int64_t{1}, std::min(2 * units, static_cast<std::int64_t>(fit)));
+    return;
+  }
+  hand.paced_ns += spent_ns;
+  hand.paced_units += units;
+  if (hand.paced_ns - hand.weighed_ns < weigh_ns)
+    return;
+  hand.weighed_ns = hand.paced_ns;
+  weigh(hand, worker);
+  if (technique == Technique::adaptive)
+    hand.pace.weight = hand.weight;
+}
+
+/// Shows this worker's speed to its node and compares it with those of the others.
+void Engine::weigh(Hand& hand, const Worker& worker) {
+  const auto own = static_cast<std::size_t>(first_on_node_ + worker.thread());
+  const double rate = static_cast<double>(hand.paced_units) / static_cast<double>(hand.paced_ns);
+  gauge(own).rate.store(static_cast<float>(rate), std::memory_order_relaxed);
+  gauge(own).call.store(call_, std::memory_order_release);
+  double sum = 0;
+  int known = 0;
+  for (int w = 0; w < layout_.workers_on(comm_.node()); ++w)
+    if (const Gauge& other = gauge(static_cast<std::size_t>(w));
+        other.call.load(std::memory_order_acquire) == call_) {
+      sum += static_cast<double>(other.rate.load(std::memory_order_relaxed));
+      ++known;
+    }
+  hand.weight = rate * known / sum;
+}
+
+void Engine::look_around(const Worker& worker, Hand& hand) {
+  const std::int64_t now = monotonic_ns();
+  const std::int64_t spent = now - std::exchange(hand.looked_ns, now);
+  if (spent < look_ns)
+    hand.group = std::min(2 * hand.group, largest_group);
+  else if (spent > 4 * look_ns)
+    hand.group = std::max(hand.group / 2, std::int64_t{1});
+  slot(place_).done.fetch_add(std::exchange(hand.since, 0), std::memory_order_relaxed);
+  if (options_.on_progress && worker.index() == 0 && now - progress_ns_ > progress_ns) {
+    progress_ns_ = now;
+    report_progress();
+  }
+}
+
+void Engine::report_progress() {
+  // The root's node stands for all: it is what we can see without asking.
+  std::int64_t done = 0;
+  for (std::size_t p = 0; p < comm_.node_ranks().size(); ++p)
+    done += slot(p).done.load(std::memory_order_relaxed);
+  const double share = static_cast<double>(layout_.workers_on(comm_.node())) / workers_.count();
+  const double all = std::max(1.0, static_cast<double>(units_) * share);
+  options_.on_progress(std::min(1.0, static_cast<double>(done) / all));
+}
+
+} // namespace cleave::detail

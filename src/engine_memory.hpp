@@ -1,0 +1,34 @@
+/// @file
+/// What the Engines of a node share, one after the other in their memory.
+#pragma once
+
+#include "cleave/engine.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+namespace cleave::detail {
+
+struct alignas(128) Engine::Shared {
+  struct alignas(128) Next {
+    std::atomic<std::int64_t> first; // that is in no chunk yet
+  };
+  std::atomic<std::uint32_t> stop; // number of the last call that failed
+  std::array<Next, 2> next;        // of even and odd calls: one is cleared while the other is used
+};
+
+/// What one rank shows to its node.
+struct alignas(128) Engine::Slot {
+  std::atomic<std::int64_t> done; // units of the current call
+  std::uint64_t size;
+  std::array<std::byte, 4096 - 16> bytes; // of exchange()
+};
+
+/// What one worker shows to its node.
+struct alignas(128) Engine::Gauge {
+  std::atomic<std::uint32_t> call; // that `rate` is of
+  std::atomic<float> rate;         // units a nanosecond
+};
+
+} // namespace cleave::detail
