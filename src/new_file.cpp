@@ -53,6 +53,11 @@ void write_all(int descriptor, std::span<const std::byte> bytes) {
   }
 }
 
+std::string mend_of(int error) {
+  return error == ENOSPC || error == EDQUOT ? "; free some space, or name a file on another disk"
+                                            : "";
+}
+
 bool no_hard_links(int error) {
   return error == EPERM || error == ENOTSUP || error == ENOSYS || error == EMLINK;
 }
@@ -60,7 +65,8 @@ bool no_hard_links(int error) {
 } // namespace
 
 FileFailure::FileFailure(const char* doing, int error)
-    : std::runtime_error(std::string("cannot ") + doing + ": " + std::strerror(error)),
+    : std::runtime_error(std::string("cannot ") + doing + ": " + std::strerror(error) +
+                         mend_of(error)),
       error_(error) {}
 
 NewFile::NewFile(const std::filesystem::path& final_name)

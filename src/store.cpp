@@ -280,7 +280,8 @@ void check_output(const fs::path& file, bool force) {
   if (!fs::is_directory(parent))
     refuse(file, directory.string() + " is not a directory; give another name");
   if (faccessat(AT_FDCWD, directory.c_str(), W_OK | X_OK, AT_EACCESS) != 0)
-    refuse(file, "its directory cannot be written: " + std::string(std::strerror(errno)));
+    refuse(file, "its directory cannot be written: " + std::string(std::strerror(errno)) +
+                     "; give a name in another directory");
   const auto there = fs::symlink_status(file, ignored);
   if (!fs::exists(there))
     return;

@@ -2,6 +2,7 @@
 #include "cleave/error.hpp"
 #include "hdf5_file.hpp"
 #include "new_file.hpp"
+#include "words.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -111,7 +112,7 @@ void replace_hdf5(const fs::path& file, const Summary& summary) {
 }
 
 Writer writer_for(const fs::path& file) {
-  const std::string suffix = file.extension().string();
+  const std::string suffix = lower_case(file.extension().string());
   if (suffix == ".h5")
     return replace_hdf5;
   if (suffix == ".json")

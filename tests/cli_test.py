@@ -7,10 +7,13 @@ wrong on purpose.
 import json
 import os
 import re
+import shutil
+import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import zlib
 from pathlib import Path
@@ -62,6 +65,9 @@ class Case(unittest.TestCase):
 
     def files(self):
         return sorted(str(p.relative_to(self.home)) for p in self.home.rglob("*") if p.is_file())
+
+    def contents(self):
+        return {name: (self.home / name).read_bytes() for name in self.files()}
 
     def write(self, name, content):
         path = self.home / name
@@ -133,9 +139,21 @@ MISTYPED = [
     ("run", "name a workload or a job file"),
     ("run squares extra", "unexpected argument \"extra\""),
     ("run squares --repetitons=2", "did you mean \"--repetitions\"?"),
-    ("run squares -p", "--parameter: 1 required KEY=VALUE missing"),
-    ("run squares -v -q", "excludes"),
-    ("run squares --log-level loud", "--log-level"),
+    ("run squares -p", "--parameter: needs a value, KEY=VALUE; see"),
+    ("run squares -v -q", "--verbose and --quiet exclude each other"),
+    ("run squares --log-level loud", "--log-level: must be one of trace, debug"),
+    ("run squares --log-level=", "--log-level: must be one of trace, debug"),
+    ("run squares -o a.h5 -o b.h5", "--output: is given twice; give it once"),
+    ("run squares -n 2 --ranks 2", "--ranks: is given twice"),
+    ("run squares --force=false", "--force: takes no value"),
+    ("run squares --nope", "unknown option \"--nope\"; see"),
+    ("run squares ---", "unknown option \"---\"; see"),
+    ("run squares --repetitons=", "did you mean \"--repetitions\"?"),
+    ("foo", "unknown command \"foo\"; known: run, layout, list"),
+    ("foo --help", "unknown command \"foo\""),
+    ("foo --version", "unknown command \"foo\""),
+    ("foo run --help", "unknown command \"foo\""),
+    ("--nope --help", "unknown option \"--nope\""),
     ("list nosuch", "unknown workload \"nosuch\""),
     ("run squares -n 0", "-n: must be 1 to"),
     ("run squares -n two", "-n: must be a whole number"),
@@ -146,6 +164,7 @@ REFUSED = [
     ("run square", "did you mean \"squares\"?"),
     ("run squares -p m=1", "m: unknown parameter \"m\"; known: n, sleep_ms"),
     ("run squares -p n", "-p: must be KEY=VALUE, not \"n\""),
+    ("run squares -p n=3 -p sleep_ms=1 -p n=3", "n: is given twice by -p; give it once"),
     ("run squares -p n=x", "n: must be a whole number"),
     ("run squares -p n=", "n: must be a whole number"),
     ("run squares -p n=1.5", "n: must be a whole number"),
@@ -170,8 +189,19 @@ REFUSED = [
     ("run squares --patience 0", "--patience: must be"),
     ("run squares --seed=-1", "--seed: must be"),
     ("run squares --simd MMX", "--simd: "),
+    ("run squares --simd=", "--simd: must not be empty; leave it out"),
+    ("run squares --output= --simd=", "--simd: must not be empty"),
+    ("run squares --output=", "-o: must not be empty"),
+    ("run squares --result=", "--result: must not be empty"),
+    ("run squares --schedule=", "--schedule: must not be empty"),
+    ("run squares --threads=", "--threads: must not be empty"),
+    ("run squares --patience=", "--patience: must be a finite number"),
     ("run nosuch.toml", "nosuch.toml: cannot be read: No such file"),
     ("run folder/", "folder/: cannot be read: is a directory"),
+    ("run pipe.toml", "pipe.toml: cannot be read: is not a regular file; write the job to a file"),
+    ("run no_timings.toml", "no_timings.toml:2: timings: must not be empty; leave it out"),
+    ("run no_result.toml", "no_result.toml:2: result: must not be empty; leave it out"),
+    ("run text.toml", "text.toml:2: timings: must be a name that ends in .h5 or .hdf5, not \"a.txt\""),
     ("run broken.toml", "broken.toml:2: not valid TOML"),
     ("run key.toml", "key.toml:3: repetition: unknown key in [measure] \"repetition\"; did you mean"),
     ("run table.toml", "table.toml:2: measures: unknown table"),
@@ -188,13 +218,22 @@ REFUSED = [
     ("run denoise -p input=cut.png", "cut.png"),
     ("run denoise -p input=good.png -p sigma=nan", "sigma: must be a finite number"),
     ("run denoise -p input=good.png -p output=good.png", "good.png"),
+    ("run denoise -p input=good.png -p output=folder/../good.png --force", "overwrite the input"),
+    ("run denoise -p input=good.png -p output=hard.png --force", "would overwrite the input"),
     ("run denoise -p input=good.png -p output=nowhere/a.png", "nowhere"),
+    ("run own.toml", "own.toml: output: would overwrite the job file; give it another name"),
+    ("run own.toml -p output=linked.toml", "linked.toml: output: would overwrite the job file"),
+    ("run ./job.h5 --force -o job.h5", "job.h5: -o: would overwrite the job file"),
+    ("run ./job.h5 --force --result folder/../job.h5", "--result: would overwrite the job file"),
+    ("run ./job.progress --force -o job.h5", "job.progress: -o: would overwrite the job file"),
     ("run squares -o there.h5", "there.h5"),
+    ("run squares -o a.txt", "-o: must be a name that ends in .h5 or .hdf5, not \"a.txt\""),
     ("run squares -o nowhere/a.h5", "nowhere"),
-    ("run squares -o folder", "folder"),
+    ("run squares -o folder.h5", "folder.h5: -o: is a directory"),
     ("run squares -o /proc/a.h5", "/proc/a.h5"),
     ("run squares -o a.h5 --result there.h5", "there.h5"),
     ("run squares -o a.h5 --result a.h5", "a.h5: --result: is also what -o names"),
+    ("run squares -o folder/a.h5 --result alias/a.h5", "--result: is also what -o names"),
     ("run squares --result a.txt", "a.txt"),
     ("run squares --result nowhere/a.json", "nowhere"),
     ("run squares -o t.h5 --trace", "t.trace.h5"),
@@ -207,6 +246,10 @@ class Refusals(Case):
     def setUp(self):
         super().setUp()
         (self.home / "folder").mkdir()
+        (self.home / "folder.h5").mkdir()
+        (self.home / "alias").symlink_to("folder")
+        (self.home / "linked.toml").symlink_to("own.toml")
+        os.mkfifo(self.home / "pipe.toml")
         self.write("there.h5", "precious")
         self.write("t.trace.h5", "precious")
         good = png(4, 4)
@@ -220,11 +263,18 @@ class Refusals(Case):
                 "parameter.toml": 'workload = "squares"\n[parameters]\nm = 1\n',
                 "type.toml": 'workload = "squares"\nparameters = {n = "5"}\n',
                 "workload.toml": 'workload = "square"\n', "nothing.toml": "",
-                "technique.toml": 'workload = "squares"\nschedule = "blok"\n'}.items():
+                "technique.toml": 'workload = "squares"\nschedule = "blok"\n',
+                "no_timings.toml": 'workload = "squares"\noutput.timings = ""\n',
+                "no_result.toml": 'workload = "squares"\noutput = {result = ""}\n',
+                "text.toml": 'workload = "squares"\noutput.timings = "a.txt"\n',
+                "own.toml": 'workload = "denoise"\noutput.force = true\n'
+                            'parameters = {input = "good.png", output = "own.toml"}\n',
+                "job.h5": 'workload = "squares"\n', "job.progress": 'workload = "squares"\n'}.items():
             self.write(name, text)
+        os.link(self.home / "good.png", self.home / "hard.png")
 
     def check(self, refused, **options):
-        before = self.files()
+        before = self.contents()
         for line, message in refused:
             with self.subTest(line):
                 run = self.start(*line.split(), **options)
@@ -232,8 +282,7 @@ class Refusals(Case):
                 self.assertEqual(run.stdout, "")
                 self.assertRegex(run.stderr, r"\Acleave: error: [^\n]*\n\Z")
                 self.assertIn(message, run.stderr)
-                self.assertEqual(self.files(), before)
-        self.assertEqual((self.home / "there.h5").read_text(), "precious")
+                self.assertEqual(self.contents(), before)
 
     def test_alone(self):
         self.check(MISTYPED + REFUSED)
@@ -244,6 +293,31 @@ class Refusals(Case):
     def test_mistyped_under_mpirun(self):
         self.check(MISTYPED[1:10:4], ranks=3)
 
+    def test_an_empty_argument_names_nothing(self):
+        for arguments, message in [(("list", ""), "unknown workload \"\""),
+                                   (("run", ""), "unknown workload \"\""),
+                                   (("run", "squares", "-o", ""), "-o: must not be empty"),
+                                   (("run", "squares", "-n", ""), "-n: must be a whole number")]:
+            self.assertIn(message, self.succeed(*arguments, status=2).stderr)
+
+    def test_a_place_that_cannot_be_written_has_a_mend(self):
+        run = subprocess.run([CLEAVE, "run", "squares"], cwd="/proc", text=True, capture_output=True,
+                             timeout=50, check=False)
+        self.assertEqual(run.returncode, 2, run.stderr)
+        self.assertRegex(run.stderr, r"\Acleave: error: results: [^\n]*by -o FILE\n\Z")
+        self.write("results", "a file")
+        self.assertIn("by -o FILE", self.succeed("run", "squares", status=2).stderr)
+
+    def test_a_full_disk_has_a_mend(self):
+        (self.home / "small").mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=4k", "none", str(self.home / "small")]
+        if subprocess.run(mount, stderr=subprocess.DEVNULL, check=False).returncode != 0:
+            self.skipTest("may not mount")
+        self.addCleanup(subprocess.run, ["umount", str(self.home / "small")], check=True)
+        run = self.succeed("run", "squares", "-o", "small/a.h5", status=2)
+        self.assertIn("No space left on device; free some space, or name a file", run.stderr)
+        self.assertEqual(list((self.home / "small").iterdir()), [])
+
     def test_json_tells_the_place(self):
         error = self.report("run", "key.toml", status=2)["error"]
         self.assertEqual({k: error[k] for k in ("kind", "file", "line", "key")},
@@ -251,8 +325,10 @@ class Refusals(Case):
         self.assertIn("did you mean", error["message"])
         error = self.report("run", "squares", "-p", "n=x", ranks=2, status=2)["error"]
         self.assertEqual((error["file"], error["line"], error["key"]), (None, None, "n"))
-        self.assertEqual(self.report("run", "squares", "--nosuch", status=2)["error"]["kind"],
-                         "bad_input")
+        for mistyped in (("--nosuch",), ("-o", "a.h5", "-o", "b.h5"), ("-n",)): # --json comes after
+            run = self.succeed("run", "squares", "--json", *mistyped, status=2)
+            self.assertEqual(json.loads(run.stdout)["error"]["kind"], "bad_input")
+            self.assertEqual(run.stderr.count("cleave: error: "), 1) # for people, the same
 
     def test_ranks_that_are_asked_different_things(self):
         run = subprocess.run([MPIRUN, "-q", "-n", "1", CLEAVE, "run", "squares", ":",
@@ -307,6 +383,9 @@ class Runs(Case):
         self.assertRegex(report["checksum"], r"^[0-9a-f]{16}$")
         self.assertEqual(report["result"], {"values": [i * i for i in range(10)]})
         self.assertEqual(report["timings_file"], "a.h5")
+        self.assertEqual(report["files"], ["a.h5"])
+        self.assertEqual((report["tasks"], report["leaves"]), (10, 10))
+        self.assertIs(report["dry_run"], False)
         self.assertNotIn("error", report)
 
     def test_no_interval_below_six_repetitions(self):
@@ -400,6 +479,9 @@ class Runs(Case):
             self.assertIn(words, run.stdout)
         report = self.report("run", "squares", "--dry-run", "-o", "a.h5")
         self.assertEqual((report["leaves"], report["files"]), (16, ["a.h5"]))
+        self.assertIs(report["dry_run"], True)
+        self.assertLess(set(report), set(self.report("run", "squares")))
+        shutil.rmtree(self.home / "results")
         self.assertEqual(self.files(), [])
 
     def test_a_budget_ends_the_run(self):
@@ -466,6 +548,8 @@ class Failures(Case):
     def test_json_tells_failures(self):
         run = self.failure("task", "--json")
         self.assertEqual(json.loads(run.stdout)["error"]["kind"], "failed_task")
+        run = self.failure("silent", "--json")
+        self.assertEqual(json.loads(run.stdout)["error"]["message"], "only the last rank sees this")
 
     def test_one_rank_that_throws(self):
         self.assertIn("on rank 2: only the last rank sees this", self.failure("last_rank").stderr)
@@ -485,6 +569,9 @@ class Failures(Case):
                 self.assertNotIn("\n" + label, run.stdout)
         report = json.loads(self.failure("wrong", "--json", "-o", "w.h5").stdout)
         self.assertEqual((report["verified"], report["rate"], report["median_s"]), (False, None, None))
+        self.assertIsNone(report["imbalance"])
+        good = self.report("run", "good", program=FAULTY)
+        self.assertEqual(list(report), [*good, "error"])
         self.assertEqual(report["error"]["kind"], "wrong_answer")
         with h5py.File(self.home / "w.h5") as file:
             self.assertEqual(list(file["run/rep_state"][:]), [2])
@@ -501,6 +588,56 @@ class Failures(Case):
         report = json.loads(self.failure("output", "--json").stdout)
         self.assertEqual(report["result"]["values"], list(range(8)))
         self.assertEqual(report["error"]["kind"], "io")
+
+    def lose(self, redirection, *arguments, status=3, program=CLEAVE):
+        """Runs the program with its standard output lost."""
+        run = subprocess.run(["bash", "-c", f'exec "$@" {redirection}', "bash", program, *arguments],
+                             cwd=self.home, text=True, capture_output=True, timeout=50, check=False)
+        self.assertEqual(run.returncode, status, run.stdout + run.stderr)
+        message = r"cleave: error: standard output: [^\n]*\n" if status else ""
+        self.assertRegex(run.stderr, rf"\A{message}\Z")
+
+    def test_an_answer_that_cannot_be_printed_is_a_failure(self):
+        for redirection in (">/dev/full", ">&-"):
+            for arguments in ("list", "list ep", "--help", "run --help", "--version", "layout",
+                              "layout --json", "run squares -o a.h5", "run squares --dry-run"):
+                with self.subTest(arguments + redirection):
+                    self.lose(redirection, *arguments.split())
+            self.assertEqual(self.files(), []) # a run is refused before any work
+        self.lose(">&-", "run", "squares", "-n", "2")
+        self.lose(">&-", "run", "squares", "-o", "a.h5", "--json")
+        self.assertEqual(self.files(), [])
+
+    def test_a_report_that_cannot_be_printed_costs_no_file(self):
+        self.lose(">/dev/full", "run", "squares", "-o", "a.h5", "--result", "a.json", "--json")
+        self.assertEqual(self.files(), ["a.h5", "a.json"])
+
+    def test_quiet_needs_no_standard_output(self):
+        for name, redirection in (("a.h5", "<&- >&- 2>&-"), ("b.h5", ">/dev/full")):
+            self.lose(redirection, "run", "squares", "-q", "-o", name, status=0)
+        self.assertEqual(self.files(), ["a.h5", "b.h5"])
+
+    def test_no_file_takes_the_number_of_a_closed_stream(self):
+        command = ["bash", "-c", 'exec "$@" <&- >&- 2>&-', "bash", CLEAVE, "run", "squares", "-q", "-o",
+                   "a.h5", "-p", "sleep_ms=300", "--threads", "1", "-p", "n=4"]
+        with subprocess.Popen(command, cwd=self.home) as run:
+            while run.poll() is None and not (self.home / "a.progress").exists():
+                time.sleep(0.01)
+            streams = [os.readlink(f"/proc/{run.pid}/fd/{number}") for number in range(3)]
+            self.assertEqual(run.wait(timeout=30), 0)
+        self.assertEqual(streams, ["/dev/null"] * 3)
+
+    def test_a_killed_rank_ends_the_run_by_its_signal(self):
+        command = [MPIRUN, "-q", "-n", "2", CLEAVE, "run", "squares", "-q", "-o", "a.h5", "-p",
+                   "sleep_ms=500", "--threads", "1"]
+        with subprocess.Popen(command, cwd=self.home) as run:
+            while run.poll() is None and not (self.home / "a.progress").exists():
+                time.sleep(0.01)
+            os.kill(json.loads((self.home / "a.progress").read_text())["pid"], signal.SIGKILL)
+            self.assertEqual(run.wait(timeout=30), 128 + signal.SIGKILL)
+        self.assertEqual(self.files(), ["a.h5", "a.progress"])
+        self.succeed("run", "squares", "-q", "-o", "a.h5", "--force")
+        self.assertEqual(self.files(), ["a.h5"]) # the next run of that name has replaced it
 
     def test_a_workload_may_refuse(self):
         run = self.succeed("run", "refuses", "-p", "n=3", status=2, ranks=3, program=FAULTY)

@@ -57,7 +57,7 @@ TEST(Plan, DefaultsOfAWorkloadAlone) {
   const Plan plan = make_plan(request, std::nullopt, workloads());
   EXPECT_EQ(plan.workload, "sum");
   EXPECT_TRUE(plan.parameters.empty());
-  EXPECT_EQ(plan.schedule.text(), Schedule().text());
+  EXPECT_EQ(plan.schedule.text(), "block");
   EXPECT_EQ(plan.threads, 0);
   EXPECT_EQ(plan.warm_ups, 0);
   EXPECT_EQ(plan.repetitions, 1);
@@ -89,6 +89,8 @@ result = "/r.json"
 trace = true
 force = true
 )");
+  EXPECT_EQ(plan.job_file.file, "dir/job.toml");
+  EXPECT_THAT(plan.job_file.text, HasSubstr("[measure]"));
   EXPECT_EQ(plan.schedule.text(), "cyclic,64");
   EXPECT_EQ(plan.threads, 2);
   EXPECT_EQ(plan.seed, 7U);
@@ -108,7 +110,7 @@ force = true
 
 TEST(Plan, TheCommandLineWins) {
   Request request;
-  request.parameters = {"n=5", "input=b.png", "n=6"};
+  request.parameters = {"n=6", "input=b.png"};
   request.schedule = "block";
   request.threads = "auto";
   request.repetitions = "3";
@@ -121,7 +123,7 @@ measure = { repetitions = 9, warmup = 2 }
 output.timings = "t.h5"
 )",
                               request);
-  EXPECT_EQ(plan.schedule.text(), Schedule().text());
+  EXPECT_EQ(plan.schedule.text(), "block");
   EXPECT_EQ(plan.threads, 0);
   EXPECT_EQ(plan.repetitions, 3);
   EXPECT_EQ(plan.warm_ups, 2);
@@ -191,6 +193,9 @@ TEST(Plan, TomlTypesMustFit) {
   expect("output.trace = 1", "trace: must be true or false");
   expect("output.force = \"true\"", "force: must be true or false");
   expect("output.timings = 1", "timings: must be text in quotes");
+  expect("output.timings = \"t.txt\"", "timings: must be a name that ends in .h5 or .hdf5");
+  for (const char* key : {"schedule", "threads", "output.timings", "output.result"})
+    expect(std::string(key) + " = \"\"", "must not be empty; leave it out");
   EXPECT_THAT(file_refusal("workload = 1"), HasSubstr("workload: must be text in quotes"));
 }
 
@@ -209,6 +214,8 @@ TEST(Plan, OptionErrorsNameTheOption) {
   expect(request, "m: unknown parameter \"m\"");
   request.parameters = {"n=nan"};
   expect(request, "n: must be a whole number");
+  request.parameters = {"n=3", "x=1", "n=3"};
+  expect(request, "n: is given twice by -p");
   request = {};
   request.repetitions = "0";
   expect(request, "--repetitions: must be 1 to");
@@ -230,6 +237,35 @@ TEST(Plan, OptionErrorsNameTheOption) {
   request = {};
   request.seed = "-1";
   expect(request, "--seed: must be 0 to");
+}
+
+TEST(Plan, NoTextIsNoValue) {
+  using Member = Request::Text Request::*;
+  const std::vector<std::pair<std::string, Member>> options = {
+      {"--schedule", &Request::schedule}, {"--threads", &Request::threads},
+      {"--budget", &Request::budget_s},   {"-o", &Request::timings},
+      {"--result", &Request::result},     {"--simd", &Request::simd}};
+  for (const auto& [option, member] : options) {
+    Request request;
+    request.job = "sum";
+    request.*member = "";
+    EXPECT_EQ(refusal([&] { (void)make_plan(request, std::nullopt, workloads()); }),
+              option + ": must not be empty; leave it out for the default");
+  }
+}
+
+TEST(Plan, TheTimingsFileHasTheSuffixOfHdf5) {
+  Request request;
+  request.job = "sum";
+  for (const char* name : {"a.h5", "a.hdf5", "a.H5", "dir.d/a.b.h5"}) {
+    request.timings = name;
+    EXPECT_EQ(make_plan(request, std::nullopt, workloads()).timings, name);
+  }
+  for (const char* name : {"a", "a.txt", "a.h5.png", "a.h5/", ".h5", "h5"}) {
+    request.timings = name;
+    EXPECT_THAT(refusal([&] { (void)make_plan(request, std::nullopt, workloads()); }),
+                AllOf(HasSubstr("-o: must be a name that ends in .h5 or .hdf5"), HasSubstr(name)));
+  }
 }
 
 TEST(Plan, RanksAreAWholeNumber) {
@@ -254,6 +290,8 @@ TEST(Plan, WhatNamesAJobFile) {
   }
   request.job = std::filesystem::temp_directory_path().string() + "/";
   EXPECT_THAT(refusal([&] { (void)read_job_file(request); }), HasSubstr("cannot be read"));
+  request.job = "/dev/zero"; // what may never end is not begun
+  EXPECT_THAT(refusal([&] { (void)read_job_file(request); }), HasSubstr("is not a regular file"));
 }
 
 TEST(Plan, RanksMustBeAskedTheSame) {

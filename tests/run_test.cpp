@@ -71,7 +71,8 @@ std::vector<Workload> workloads() {
       {"n", "", ParameterType::integer, "5", false, "", 0, 1e6, {}},
       {"wait_ms", "", ParameterType::integer, "0", false, "ms", 0, 1e6, {}},
       {"verdict", "", ParameterType::text, "ok", false, "", 0, 0, {"ok", "failed", "none"}},
-      {"output", "", ParameterType::output_file, "", false, "", 0, 0, {}}};
+      {"output", "", ParameterType::output_file, "", false, "", 0, 0, {}},
+      {"input", "", ParameterType::input_file, "", false, "", 0, 0, {}}};
   probe.prepare = [](const Values& values, Pool&) { return std::make_unique<Probe>(values); };
   return {probe};
 }
@@ -276,6 +277,54 @@ TEST_F(Run, ExistingFilesNeedForce) {
   EXPECT_EQ(run().status, 0);
   comm_.barrier();
   EXPECT_EQ(read_timings(plan_.timings).info.tasks, 3);
+}
+
+TEST_F(Run, WhatIsReadIsNeverOverwrittenUnderWhateverName) {
+  if (comm_.is_root()) {
+    for (const char* name : {"job.toml", "t.progress", "in"})
+      std::ofstream(folder_ / name) << "precious";
+    fs::create_symlink("job.toml", folder_ / "link");
+    fs::create_hard_link(folder_ / "in", folder_ / "hard");
+    fs::create_directory_symlink(".", folder_ / "here");
+  }
+  comm_.barrier();
+  plan_.force = true;
+  plan_.job_file = {folder_ / "job.toml", "precious"};
+  for (const char* name : {"job.toml", "./job.toml", "here/job.toml", "link"}) {
+    give("output", folder_ / name);
+    EXPECT_THAT(refusal(), AllOf(HasSubstr(name), HasSubstr("would overwrite the job file")));
+  }
+  give("input", folder_ / "in");
+  for (const char* name : {"in", "here/in", "hard"}) {
+    give("output", folder_ / name);
+    EXPECT_THAT(refusal(), AllOf(HasSubstr(name), HasSubstr("would overwrite the input")));
+  }
+  give("output", folder_ / "here" / "t.h5"); // neither of the two exists
+  EXPECT_THAT(refusal(), HasSubstr("output: is also what -o names"));
+  give("output", "");
+  plan_.job_file.file = folder_ / "t.progress";
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("t.progress"), HasSubstr("the job file")));
+  comm_.barrier();
+  EXPECT_THAT(files(), ElementsAre("hard", "here", "in", "job.toml", "link", "t.progress"));
+  std::string text;
+  std::getline(std::ifstream(folder_ / "job.toml"), text);
+  EXPECT_EQ(text, "precious");
+}
+
+TEST_F(Run, AnObserverThatCannotBeToldOfTheStartEndsTheRun) {
+  Observer observer;
+  observer.on_start = [](const RunStart&) { throw Error(ErrorKind::io, "nobody listens"); };
+  for (const bool force : {false, true}) {
+    plan_.force = force;
+    try {
+      (void)run(observer);
+      ADD_FAILURE() << "accepted";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::io);
+    }
+    comm_.barrier();
+    EXPECT_TRUE(files().empty());
+  }
 }
 
 TEST_F(Run, ATraceHoldsEveryTask) {

@@ -64,7 +64,7 @@ TEST_F(SummaryFile, ReplacesWhatWasThere) {
 }
 
 TEST_F(SummaryFile, RefusesOtherSuffixes) {
-  for (const char* name : {"a.txt", "a", "a.H5", "h5", ".csv", "a.h5.gz"}) {
+  for (const char* name : {"a.txt", "a", "a.h6", "h5", ".csv", "a.h5.gz"}) {
     try {
       accept_summary_file(folder_ / name);
       ADD_FAILURE() << name;
@@ -74,7 +74,7 @@ TEST_F(SummaryFile, RefusesOtherSuffixes) {
     }
     EXPECT_THROW(write_summary(folder_ / name, {}), Error);
   }
-  for (const char* name : {"a.h5", "a.json", "b.a.csv"})
+  for (const char* name : {"a.h5", "a.json", "b.a.csv", "A.H5", "a.JSON", "a.Csv"})
     accept_summary_file(folder_ / name);
 }
 

@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -20,7 +21,7 @@ Examples:
   cleave run jobs/denoise.toml --threads 2 --result answer.json
   cleave run ep -p class=C -n 64 --dry-run        says what it would do
 
-Exit status: 0 done and verified, 2 bad input, 3 wrong answer, failed task or file.)";
+Exit status: 0 done and verified, 2 bad input, 3 wrong answer, failed task, file or output.)";
 
 const char* const layout_examples = R"(
 Examples:
@@ -41,15 +42,27 @@ std::string version_text() {
   return text;
 }
 
+std::string refuse_unknown_level(const std::string& level) {
+  const std::vector<std::string> levels = {"trace", "debug", "info", "warning", "error", "off"};
+  return std::find(levels.begin(), levels.end(), level) != levels.end()
+             ? ""
+             : "must be one of " + join(levels) + ", not " + in_quotes(level);
+}
+
+CLI::Option* add_switch(CLI::App& app, const std::string& name, bool& value,
+                        const std::string& meaning) {
+  return app.add_flag(name, value, meaning)->disable_flag_override(); // no --force=false
+}
+
 void add_output_options(CLI::App& app, Command& command) {
-  app.add_flag("--json", command.json, "Print one JSON object and nothing else");
-  auto* verbose = app.add_flag("-v,--verbose", command.verbose, "Print more");
-  app.add_flag("-q,--quiet", command.quiet, "Print errors only")->excludes(verbose);
+  add_switch(app, "--json", command.json, "Print one JSON object and nothing else");
+  auto* verbose = add_switch(app, "-v,--verbose", command.verbose, "Print more");
+  add_switch(app, "-q,--quiet", command.quiet, "Print errors only")->excludes(verbose);
   app.add_option("--log-level", command.log_level,
                  "Log lines with their rank on standard error: trace, debug, info, warning, "
                  "error or off")
       ->type_name("LEVEL")
-      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "off"}));
+      ->check(refuse_unknown_level);
 }
 
 void add_launch_options(CLI::App& app, Request& request) {
@@ -76,13 +89,14 @@ void add_measure_options(CLI::App& app, Request& request) {
 }
 
 void add_file_options(CLI::App& app, Request& request) {
-  app.add_option("-o,--output", request.timings, "Timings file (results/WORKLOAD-UTC-NxRxT.h5)")
+  app.add_option("-o,--output", request.timings,
+                 "Timings file, .h5 or .hdf5 (results/WORKLOAD-UTC-NxRxT.h5)")
       ->type_name("FILE");
   app.add_option("--result", request.result, "Write the answer: .h5, .json or .csv")
       ->type_name("FILE");
-  app.add_flag("--force", request.force, "Replace existing files");
-  app.add_flag("--trace", request.trace, "Write NAME.trace.h5: every chunk, by whom and when");
-  app.add_flag("--dry-run", request.dry_run, "Prepare, say what would be done, write nothing");
+  add_switch(app, "--force", request.force, "Replace existing files");
+  add_switch(app, "--trace", request.trace, "Write NAME.trace.h5: every chunk, by whom and when");
+  add_switch(app, "--dry-run", request.dry_run, "Prepare, say what would be done, write nothing");
 }
 
 CLI::App* add_run(CLI::App& app, Command& command) {
@@ -117,11 +131,12 @@ CLI::App* add_list(CLI::App& app, Command& command) {
   return list;
 }
 
+// Without the dashes: they would make all of them alike.
 std::vector<std::string> option_names(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::Option* option : app.get_options())
     for (const std::string& name : option->get_lnames())
-      names.push_back("--" + name);
+      names.push_back(name);
   return names;
 }
 
@@ -132,9 +147,37 @@ std::string help_hint(const CLI::App& app) {
 
 std::string unknown_option(const CLI::App& verb, const std::string& given) {
   const std::string option = given.substr(0, given.find('='));
-  const std::string meant = nearest(option, option_names(verb));
+  const std::string bare = option.substr(std::min(option.find_first_not_of('-'), option.size()));
+  const std::string meant = nearest(bare, option_names(verb));
   return "unknown option " + in_quotes(option) + "; " +
-         (meant.empty() ? "" : "did you mean " + in_quotes(meant) + "? ") + help_hint(verb);
+         (meant.empty() ? "" : "did you mean " + in_quotes("--" + meant) + "? ") + help_hint(verb);
+}
+
+// What is wrong with the number of an option's values.
+std::string miscounted(const CLI::Option& option) {
+  if (option.get_expected_min() == 0)
+    return option.get_name() + ": takes no value";
+  if (option.get_items_expected_max() == 1 && option.count() > 1)
+    return option.get_name() + ": is given twice; give it once";
+  return option.get_name() + ": needs a value, " + option.get_type_name();
+}
+
+// The option that the parser's message begins with: "--output: ..." or "force was given ...".
+const CLI::Option* option_meant(const CLI::App& verb, const std::string& message) {
+  const std::string name = message.substr(0, message.find_first_of(": "));
+  const CLI::Option* option = verb.get_option_no_throw(name);
+  return option != nullptr ? option : verb.get_option_no_throw("--" + name);
+}
+
+std::string refusal_of_option(const CLI::App& verb, const CLI::ParseError& error) {
+  std::string text = error.what();
+  const CLI::Option* const option = option_meant(verb, text);
+  if (option != nullptr && dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr)
+    return miscounted(*option);
+  if (dynamic_cast<const CLI::ExcludesError*>(&error) != nullptr)
+    return text.substr(0, text.find(' ')) + " and " + text.substr(text.rfind(' ') + 1) +
+           " exclude each other; give one of them";
+  return text;
 }
 
 // What the parser met, in our words.
@@ -149,7 +192,26 @@ std::string refusal(const CLI::App& app, const CLI::App& verb, const CLI::ParseE
     return "unexpected argument " + in_quotes(extras.front()) + "; " + help_hint(verb);
   if (std::string_view(error.what()) == "JOB is required")
     return "name a workload or a job file; cleave list shows the workloads";
-  return std::string(error.what()) + "; " + help_hint(verb);
+  return refusal_of_option(verb, error) + "; " + help_hint(verb);
+}
+
+// Looked up by hand: where the parser stops at an error, it has not come to all flags.
+bool wants_json(int argc, char** argv) {
+  return std::find(argv, argv + argc, std::string_view("--json")) != argv + argc;
+}
+
+// Last first, as CLI11 wants them. For the value of "--name=" it would take the next argument.
+std::vector<std::string> reversed_arguments(int argc, char** argv) {
+  std::vector<std::string> arguments;
+  for (int i = argc - 1; i > 0; --i) {
+    std::string text = argv[i];
+    if (text.starts_with("--") && text.find('=') == text.size() - 1) {
+      text.pop_back();
+      arguments.emplace_back();
+    }
+    arguments.push_back(std::move(text));
+  }
+  return arguments;
 }
 
 } // namespace
@@ -170,16 +232,17 @@ std::variant<Command, Farewell> parse_command(int argc, char** argv) {
        {add_list(app, command), Verb::list}}};
   const CLI::App* chosen = &app;
   try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForVersion& call) {
-    return Farewell{0, call.what(), false};
-  } catch (const CLI::CallForHelp&) {
-    return Farewell{0, app.help(), false};
+    app.parse(reversed_arguments(argc, argv));
   } catch (const CLI::ParseError& error) {
+    const bool unknown = app.remaining_size() > 0;
     for (const auto& [verb_app, verb] : verbs)
-      if (verb_app->parsed())
+      if (verb_app->parsed() && !unknown)
         chosen = verb_app;
-    return Farewell{2, refusal(app, *chosen, error), command.json};
+    if (dynamic_cast<const CLI::CallForVersion*>(&error) != nullptr && !unknown)
+      return Farewell{0, error.what(), false};
+    if (dynamic_cast<const CLI::CallForHelp*>(&error) != nullptr && !unknown)
+      return Farewell{0, app.help(), false};
+    return Farewell{2, refusal(app, *chosen, error), wants_json(argc, argv)};
   }
   for (const auto& [verb_app, verb] : verbs)
     if (verb_app->parsed())

@@ -4,6 +4,7 @@
 
 #include "cleave/run.hpp"
 
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -15,8 +16,8 @@ enum class Verb : std::uint8_t { run, layout, list };
 /// A command line, parsed.
 struct Command {
   Verb verb = Verb::run;
-  Request request;      ///< of run; layout uses its ranks and threads
-  std::string workload; ///< of list; empty: all
+  Request request;                     ///< of run; layout uses its ranks and threads
+  std::optional<std::string> workload; ///< of list; all when not given
   bool json = false;
   bool quiet = false;
   bool verbose = false;

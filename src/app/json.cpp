@@ -34,15 +34,11 @@ std::string dump(const Json& object) {
   return object.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-void add_plan(Json& object, const RunReport& report) {
-  object["dry_run"] = true;
-  object["tasks"] = report.start.tasks;
-  object["leaves"] = report.start.leaves;
-  object["memory_bytes"] = report.start.memory_bytes;
-  Json files = Json::array();
-  for (const auto& file : report.start.files)
-    files.push_back(file.string());
-  object["files"] = files;
+Json file_names(const std::vector<std::filesystem::path>& files) {
+  Json names = Json::array();
+  for (const std::filesystem::path& file : files)
+    names.push_back(file.string());
+  return names;
 }
 
 void add_outcome(Json& object, const RunReport& report) {
@@ -71,9 +67,12 @@ std::string report_json(const RunReport& report) {
   object["parameters"] = facts_object(report.start.parameters);
   object["layout"] = layout_counts(report.start.layout);
   object["schedule"] = report.start.schedule;
-  if (report.dry_run)
-    add_plan(object, report);
-  else
+  object["tasks"] = report.start.tasks;
+  object["leaves"] = report.start.leaves;
+  object["memory_bytes"] = report.start.memory_bytes;
+  object["dry_run"] = report.dry_run;
+  object["files"] = file_names(report.dry_run ? report.start.files : report.files);
+  if (!report.dry_run)
     add_outcome(object, report);
   return dump(object);
 }

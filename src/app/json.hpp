@@ -9,7 +9,8 @@
 
 namespace cleave::app {
 
-/// A run's report; `error` is added when something failed after the work.
+/// A run's report, of the same keys for every run; a dry run has the first of them, up to `files`.
+/// `error` is added when something failed after the work.
 [[nodiscard]] std::string report_json(const RunReport& report);
 
 /// {"error": {kind, message, file, line, key}}; null for what is not known.

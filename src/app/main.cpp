@@ -9,6 +9,7 @@
 #include "command.hpp"
 #include "ending.hpp"
 #include "json.hpp"
+#include "output.hpp"
 #include "text.hpp"
 
 #include <spdlog/logger.h>
@@ -16,7 +17,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <cstdio>
 #include <functional>
 #include <memory>
 #include <new>
@@ -26,25 +26,6 @@
 namespace cleave {
 namespace app {
 namespace {
-
-void say(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout); // a pipe to mpirun buffers, and the work ahead is long
-}
-
-void tell(const Error& error, bool json, int rank = -1) {
-  if (json)
-    say(error_json(error));
-  const std::string text = error_text(error, rank);
-  std::fwrite(text.data(), 1, text.size(), stderr);
-}
-
-void say_farewell(const Farewell& farewell) {
-  if (farewell.status == 0)
-    say(farewell.text);
-  else
-    tell(Error(ErrorKind::bad_input, farewell.text), farewell.json);
-}
 
 // Any exception as an Error, so that main has one kind of failure to end by.
 Error current_error() {
@@ -100,20 +81,24 @@ int run_job(const Comm& comm, const Command& command, const std::vector<Workload
   observer.on_repetition = [&](const Repetition& repetition, int index, bool warm_up) {
     log->info("{} {}: {} s", warm_up ? "warm-up" : "repetition", index + 1, repetition.wall_s);
     progress.clear();
-    if (text && command.verbose)
-      say(repetition_text(repetition, index, warm_up));
+    if (text && command.verbose) // what gets lost is told at the end: the work must go on
+      static_cast<void>(print(repetition_text(repetition, index, warm_up)));
   };
   observer.on_note = [&](const std::string& note) { log->info("{}", note); };
   const RunReport report = run(comm, plan, workloads, observer);
   if (!comm.is_root())
     return report.status;
   progress.clear();
+  std::optional<Error> lost;
   if (command.json)
-    say(report_json(report));
+    lost = print(report_json(report));
   else if (text)
-    say(report.dry_run ? dry_run_text(report.start) : report_text(report, command.verbose));
+    lost =
+        print(report.dry_run ? dry_run_text(report.start) : report_text(report, command.verbose));
   for (const Error& error : report.errors)
-    tell(error, false); // the JSON object has it already
+    tell(error, false); // the JSON object has the first of them already
+  if (lost)
+    throw Error(*lost);
   return report.status;
 }
 
@@ -166,9 +151,9 @@ void launch_if_asked(const Command& command, const std::vector<Workload>& worklo
                      {argv.begin() + 1, argv.end()}, geteuid() == 0));
 }
 
-void list(const Command& command, const std::vector<Workload>& workloads) {
-  say(command.workload.empty() ? list_text(workloads)
-                               : workload_text(find_workload(workloads, command.workload)));
+std::string list(const Command& command, const std::vector<Workload>& workloads) {
+  return command.workload ? workload_text(find_workload(workloads, *command.workload))
+                          : list_text(workloads);
 }
 
 // Ends before ranks can talk: rank 0 tells. mpirun kills all at the first status that is not 0, so
@@ -181,15 +166,33 @@ int end_before_mpi(int status, const std::function<void()>& tell_user) {
   return status;
 }
 
+// Text and no work: rank 0 prints it.
+int say_alone(const std::string& text) {
+  try {
+    if (launched_rank() == 0)
+      say(text);
+    return 0;
+  } catch (const Error& error) {
+    tell(error, false);
+    return exit_status(error.kind());
+  }
+}
+
+int bid_farewell(const Farewell& farewell) {
+  if (farewell.status == 0)
+    return say_alone(farewell.text);
+  const Error error(ErrorKind::bad_input, farewell.text);
+  return end_before_mpi(farewell.status, [&] { tell(error, farewell.json); });
+}
+
 int carry_out(int argc, char** argv, const Command& command,
               const std::vector<Workload>& workloads) {
   std::optional<Session> session;
   try {
-    if (command.verb == Verb::list) {
-      if (launched_rank() == 0)
-        list(command, workloads);
-      return 0;
-    }
+    if (command.verb == Verb::list)
+      return say_alone(list(command, workloads));
+    if (!command.quiet)
+      require_output();
     launch_if_asked(command, workloads);
     session.emplace(argc, argv);
   } catch (...) { // no rank can ask another yet
@@ -203,12 +206,12 @@ int carry_out(int argc, char** argv, const Command& command,
 } // namespace app
 
 int main(int argc, char** argv, const std::vector<Workload>& workloads) {
+  app::hold_standard_streams();
   app::tell_before_terminating();
   const auto parsed = app::parse_command(argc, argv);
   if (const auto* command = std::get_if<app::Command>(&parsed))
     return app::carry_out(argc, argv, *command, workloads);
-  const auto& farewell = std::get<app::Farewell>(parsed);
-  return app::end_before_mpi(farewell.status, [&] { app::say_farewell(farewell); });
+  return app::bid_farewell(std::get<app::Farewell>(parsed));
 }
 
 } // namespace cleave

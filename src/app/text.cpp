@@ -95,6 +95,11 @@ std::string time_text(const RunReport& report) {
   return text + fmt::format(", no interval at n={}", n);
 }
 
+// To standard error, and no matter if nobody hears it: fmt::print would throw into the work.
+void mutter(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
 std::string range_column(const Parameter& parameter) {
   const std::string range = range_text(parameter);
   return parameter.unit.empty() ? range
@@ -232,16 +237,15 @@ void ProgressLine::show(const Progress& progress) {
                                    progress.repetitions, progress.warm_up ? " (warm-up)" : "",
                                    progress.fraction * 100, left));
   if (terminal_)
-    fmt::print(stderr, "\r\033[K{}", text.substr(0, text.size() - 1));
+    mutter("\r\033[K" + text.substr(0, text.size() - 1));
   else
-    fmt::print(stderr, "{}", text);
-  std::fflush(stderr);
+    mutter(text);
   shown_ = true;
 }
 
 void ProgressLine::clear() {
   if (terminal_ && shown_)
-    fmt::print(stderr, "\r\033[K");
+    mutter("\r\033[K");
   shown_ = false;
 }
 

@@ -26,6 +26,49 @@ std::int64_t seconds_since_1970() {
       .count();
 }
 
+// Whether two names mean one file: through links where both exist, else by their spelling.
+bool same_file(const fs::path& a, const fs::path& b) {
+  std::error_code failure;
+  if (fs::equivalent(a, b, failure))
+    return true;
+  const fs::path spelled = fs::weakly_canonical(a, failure);
+  return !failure && spelled == fs::weakly_canonical(b, failure);
+}
+
+// What a run reads, and must not overwrite.
+struct Source {
+  fs::path file;
+  const char* what;
+};
+
+std::vector<Source> sources(const Plan& plan, const Workload& workload, const Values& values) {
+  std::vector<Source> sources;
+  if (!plan.job_file.file.empty())
+    sources.push_back({plan.job_file.file, "the job file"});
+  for (const Parameter& parameter : workload.parameters)
+    if (parameter.type == ParameterType::input_file && !values.file(parameter.name).empty())
+      sources.push_back({values.file(parameter.name), "the input"});
+  return sources;
+}
+
+void refuse_overwriting(const std::vector<Source>& sources, const fs::path& file,
+                        const std::string& key) {
+  for (const Source& source : sources)
+    if (same_file(source.file, file))
+      throw Error(ErrorKind::bad_input,
+                  std::string("would overwrite ") + source.what + "; give it another name",
+                  {file.string(), 0, key});
+}
+
+// The name is the program's, so the mend must say how to give another.
+void check_default_place(const fs::path& timings) {
+  try {
+    check_output(fs::exists(timings.parent_path()) ? timings : timings.filename(), false);
+  } catch (const Error& error) {
+    throw Error(error.kind(), error.message() + ", by -o FILE", error.place());
+  }
+}
+
 } // namespace
 
 std::string utc_text(std::int64_t seconds) {
@@ -71,10 +114,13 @@ OutputFiles::OutputFiles(const Plan& plan, const Workload& workload, const Value
     if (parameter.type == ParameterType::output_file && !values.file(parameter.name).empty())
       outputs_.push_back({values.file(parameter.name), parameter.name});
 
-  if (const fs::path folder = timings_.parent_path(); plan.timings.empty())
-    check_output(fs::exists(folder) ? timings_ : timings_.filename(), plan.force);
+  if (plan.timings.empty())
+    check_default_place(timings_);
+  const std::vector<Source> read = sources(plan, workload, values);
+  refuse_overwriting(read, beside(timings_, ".progress"), "-o");
   for (const Output& output : outputs_) {
-    refuse_overwriting(output, workload, values);
+    refuse_naming_twice(output);
+    refuse_overwriting(read, output.file, output.key);
     if (output.key == "--trace" && plan.timings.empty())
       continue; // beside the default name, in a folder that may not be there yet
     try {
@@ -85,21 +131,15 @@ OutputFiles::OutputFiles(const Plan& plan, const Workload& workload, const Value
   }
 }
 
-void OutputFiles::refuse_overwriting(const Output& output, const Workload& workload,
-                                     const Values& values) const {
-  const ErrorPlace place{output.file.string(), 0, output.key};
-  const fs::path file = output.file.lexically_normal();
+void OutputFiles::refuse_naming_twice(const Output& output) const {
   for (const Output& other : outputs_) {
     if (&other == &output)
       break;
-    if (other.file.lexically_normal() == file)
+    if (same_file(other.file, output.file))
       throw Error(ErrorKind::bad_input,
-                  "is also what " + other.key + " names; give each its own file", place);
+                  "is also what " + other.key + " names; give each its own file",
+                  {output.file.string(), 0, output.key});
   }
-  for (const Parameter& parameter : workload.parameters)
-    if (parameter.type == ParameterType::input_file &&
-        values.file(parameter.name).lexically_normal() == file)
-      throw Error(ErrorKind::bad_input, "would overwrite the input; give it another name", place);
 }
 
 std::vector<fs::path> OutputFiles::all() const {
@@ -127,7 +167,7 @@ RunInfo run_info(RunInfo launch, const Plan& plan, const Workload& workload, con
   std::map<std::string, std::string>& facts = info.provenance;
   facts.merge(machine_facts());
   facts["argv"] = join(plan.argv, " ");
-  facts["job_file"] = plan.job_file;
+  facts["job_file"] = plan.job_file.text;
   facts["cwd"] = fs::current_path().string();
   facts["parameters"] = parameters;
   facts["simd_target"] = simd;
@@ -140,6 +180,9 @@ RunInfo run_info(RunInfo launch, const Plan& plan, const Workload& workload, con
 }
 
 std::string file_checksum(const fs::path& file) {
+  std::error_code failure;
+  if (!fs::is_regular_file(file, failure)) // a pipe may never end
+    return "unreadable";
   const std::ifstream stream(file, std::ios::binary);
   std::ostringstream bytes;
   bytes << stream.rdbuf();

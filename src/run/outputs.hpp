@@ -31,7 +31,7 @@ public:
   OutputFiles() = default;
   /// Names all of them and looks whether they can be written. Root alone.
   /// @throws Error bad_input when one exists (without force), cannot be written, is named twice, or
-  ///         is an input
+  ///         is an input or the job file, under whatever name
   OutputFiles(const Plan& plan, const Workload& workload, const Values& values,
               const Layout& layout);
 
@@ -44,8 +44,7 @@ private:
     std::filesystem::path file;
     std::string key; // the option or parameter that named it
   };
-  void refuse_overwriting(const Output& output, const Workload& workload,
-                          const Values& values) const;
+  void refuse_naming_twice(const Output& output) const;
 
   std::filesystem::path timings_;
   std::vector<Output> outputs_; // all but a timings file with a default name

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <set>
 #include <sstream>
 #include <string_view>
 
@@ -64,11 +65,14 @@ void add_command_line(Given& given, const Request& request) {
 }
 
 void add_parameters(Given& given, const Request& request) {
+  std::set<std::string> keys;
   for (const std::string& text : request.parameters) {
     const auto equals = text.find('=');
     if (equals == 0 || equals == std::string::npos)
       throw Error(ErrorKind::bad_input, "must be KEY=VALUE, not " + in_quotes(text), {"", 0, "-p"});
     const std::string key = text.substr(0, equals);
+    if (!keys.insert(key).second)
+      throw Error(ErrorKind::bad_input, "is given twice by -p; give it once", {"", 0, key});
     given[key] = {text.substr(equals + 1), {"", 0, key}, {}};
   }
 }
@@ -96,7 +100,25 @@ int read_threads(const Given& given) {
   }
 }
 
+// For a setting, no text is no value: what is left out has its default.
+void refuse_empty(const Given& given) {
+  for (const auto& [name, setting] : given)
+    if (setting.text.empty())
+      throw Error(ErrorKind::bad_input, "must not be empty; leave it out for the default",
+                  setting.place);
+}
+
+std::filesystem::path read_timings_name(const Values& settings) {
+  std::filesystem::path file = settings.file("timings");
+  const std::string suffix = lower_case(file.extension().string());
+  if (!file.empty() && suffix != ".h5" && suffix != ".hdf5")
+    throw settings.error("timings", "must be a name that ends in .h5 or .hdf5, not " +
+                                        in_quotes(settings.text("timings")));
+  return file;
+}
+
 void read_settings(Plan& plan, const Given& given) {
+  refuse_empty(given);
   const Values settings(setting_parameters(), given);
   plan.schedule = read_schedule(settings);
   plan.threads = read_threads(given);
@@ -105,7 +127,7 @@ void read_settings(Plan& plan, const Given& given) {
   plan.repetitions = static_cast<int>(settings.integer("repetitions"));
   if (plan.budget_s > 0 && !given.contains("repetitions"))
     plan.repetitions = most_under_budget;
-  plan.timings = settings.file("timings");
+  plan.timings = read_timings_name(settings);
   plan.result = settings.file("result");
   plan.trace = settings.text("trace") == "true";
   plan.force = settings.text("force") == "true";
@@ -125,13 +147,19 @@ std::string read_file(const std::string& file) {
   const auto refuse = [&](const std::string& why) {
     return Error(ErrorKind::bad_input, "cannot be read: " + why, {file, 0, ""});
   };
-  if (std::filesystem::is_directory(file))
+  std::error_code ignored;
+  const auto there = std::filesystem::status(file, ignored);
+  if (std::filesystem::is_directory(there))
     throw refuse("is a directory");
+  if (std::filesystem::exists(there) && !std::filesystem::is_regular_file(there)) // may never end
+    throw refuse("is not a regular file; write the job to a file and name that");
   const std::ifstream stream(file, std::ios::binary);
   if (!stream.is_open())
     throw refuse(std::strerror(errno));
   std::ostringstream text;
   text << stream.rdbuf();
+  if (text.bad())
+    throw refuse(std::strerror(errno));
   return text.str();
 }
 
@@ -203,7 +231,7 @@ Plan make_plan(const Request& request, const std::optional<JobText>& job,
   read_settings(plan, file.settings);
   plan.dry_run = request.dry_run;
   plan.patience_s = requested_patience(request);
-  plan.job_file = job ? job->text : "";
+  plan.job_file = job.value_or(JobText());
   plan.argv = request.argv;
   return plan;
 }

@@ -31,12 +31,12 @@ public:
       return true;
     });
     job_ = workload_.prepare(values_, pool_);
-    pool_.from_root([&] { return start(); });
-    if (plan_.dry_run) {
-      report_.dry_run = true;
-      return std::move(report_);
-    }
     try {
+      pool_.from_root([&] { return start(); });
+      if (plan_.dry_run) {
+        report_.dry_run = true;
+        return std::move(report_);
+      }
       repeat();
     } catch (...) {
       forget_empty_file();
@@ -95,7 +95,9 @@ private:
     } catch (const Error& error) {
       throw Error(ErrorKind::bad_input, error.message(), error.place());
     } catch (const fs::filesystem_error& error) {
-      throw Error(ErrorKind::bad_input, "cannot be made: " + error.code().message(),
+      throw Error(ErrorKind::bad_input,
+                  "cannot be made: " + error.code().message() +
+                      "; give the timings file another place, by -o FILE",
                   {file.parent_path().string(), 0, ""});
     }
     report_.timings_file = file;

@@ -1,0 +1,32 @@
+/// @file
+/// What reaches the user: answers on standard output, none of which is lost silently, and failures
+/// on standard error.
+#pragma once
+
+#include "cleave/error.hpp"
+
+#include <optional>
+#include <string>
+
+namespace cleave::app {
+
+/// Occupies those of the three standard streams that the user closed, so that no file of ours gets
+/// their numbers and is printed into. Call it first. Local.
+void hold_standard_streams() noexcept;
+
+/// Refuses a standard output that was closed, before anything is computed for it. Local.
+/// @throws Error io
+void require_output();
+
+/// Prints at once. Local. @return an io error when any of it, or of what came before, is lost
+[[nodiscard]] std::optional<Error> print(const std::string& text);
+
+/// The same. @throws Error io
+void say(const std::string& text);
+
+/// Tells a failure in a line on standard error. Local.
+/// @param json print it as an object too, unless printing is what failed
+/// @param rank told when not negative
+void tell(const Error& error, bool json, int rank = -1);
+
+} // namespace cleave::app
