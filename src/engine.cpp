@@ -72,6 +72,10 @@ Comm agreed(Comm comm, const PoolOptions& options) {
   return comm;
 }
 
+std::size_t form_hash(const CallForm& form) {
+  return form.type * 31 + std::hash<std::string_view>()(form.verb);
+}
+
 } // namespace
 
 Engine::Engine(Comm comm, PoolOptions options)
@@ -131,6 +135,8 @@ RootPart Engine::open(const CallForm& form, const std::function<RootPart()>& pre
   if (comm_.is_root()) {
     try {
       root = prepare();
+      if (root.chunks.empty())
+        root.chunks = remembered(form, root.tasks);
     } catch (...) {
       refusal = std::current_exception();
     }
@@ -138,9 +144,7 @@ RootPart Engine::open(const CallForm& form, const std::function<RootPart()>& pre
   constexpr std::uint64_t refused = 1;
   constexpr std::uint64_t with_chunks = 2;
   const std::uint64_t news = (refusal ? refused : 0) | (root.chunks.empty() ? 0 : with_chunks);
-  const std::uint64_t mark =
-      std::uint64_t{call_} << 32 |
-      ((form.type * 31 + std::hash<std::string_view>()(form.verb)) & 0xffff'ffffU);
+  const std::uint64_t mark = std::uint64_t{call_} << 32 | (form_hash(form) & 0xffff'ffffU);
   const Agreement said =
       comm_.agree({mark, static_cast<std::uint64_t>(form.tasks),
                    static_cast<std::uint64_t>(root.tasks), root.inputs, root.results, news});
@@ -155,6 +159,7 @@ RootPart Engine::open(const CallForm& form, const std::function<RootPart()>& pre
     raise_first(comm_, refusal);
   units_ = 0;
   root.tasks = static_cast<std::int64_t>(said.highest[2]);
+  form_ = {form_hash(form), root.tasks};
   root.inputs = said.highest[3];
   root.results = said.highest[4];
   if ((said.highest[5] & with_chunks) != 0)
@@ -168,6 +173,13 @@ Route Engine::route(const ChunkSequence& sequence, std::int64_t item_bytes) {
   const bool crumbs = path_ == DataPath::direct && sequence.fixed_chunk() > 0 &&
                       sequence.fixed_chunk() < small / std::max(item_bytes, std::int64_t{1});
   return {comm_, crumbs ? DataPath::window : path_, workers_, sequence, windows_, draws(sequence)};
+}
+
+std::vector<TaskRange> Engine::remembered(const CallForm& form, std::int64_t tasks) const {
+  const auto found = experiences_.find({form_hash(form), tasks});
+  if (found == experiences_.end())
+    return {};
+  return chunks_dearest_first(found->second.units, found->second.dear, found->second.rest);
 }
 
 void Engine::broadcast(std::vector<TaskRange>& chunks) {

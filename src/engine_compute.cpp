@@ -1,5 +1,6 @@
 /// @file
 /// The Engine's computing part: workers take chunks, look around, and learn how fast they are.
+#include "cleave/serialize.hpp"
 #include "engine_memory.hpp"
 
 #include <algorithm>
@@ -18,6 +19,19 @@ constexpr std::int64_t chunk_ns = 50'000;
 /// The tasks of leaves [chunk.first, chunk.last).
 TaskRange tasks_in(const Leaves& leaves, TaskRange chunk) {
   return {leaves.tasks_of(chunk.first).first, leaves.tasks_of(chunk.last - 1).last};
+}
+
+constexpr std::int64_t dear_ns = 8 * chunk_ns; // worth to be drawn first the next time
+constexpr std::size_t most_dear = 16;          // of a worker
+constexpr double chunks_a_worker = 128;        // of what is not dear
+
+/// Keeps the dearest.
+void remember(std::vector<CostedChunk>& dear, const CostedChunk& chunk) {
+  dear.push_back(chunk);
+  if (dear.size() <= most_dear)
+    return;
+  std::swap(*std::ranges::min_element(dear, {}, &CostedChunk::cost), dear.back());
+  dear.pop_back();
 }
 
 bool weighs(Technique technique) {
@@ -82,7 +96,7 @@ void Engine::pull(Worker& worker, Chunks& chunks, Technique technique, const Lea
     if (options_.trace)
       hand.trace.push_back(trace_row(worker, tasks_in(leaves, *chunk), since, now));
     if (paced)
-      keep_pace(hand, worker, technique, chunk->size(), now - since);
+      keep_pace(hand, worker, technique, *chunk, now - since);
     since = now;
   }
   hand.busy_ns += monotonic_ns() - begin;
@@ -123,17 +137,20 @@ void Engine::begin_pace(Hand& hand, const Worker& worker, Technique technique) {
     hand.pace.weight = hand.weight;
 }
 
-void Engine::keep_pace(Hand& hand, const Worker& worker, Technique technique, std::int64_t units,
+void Engine::keep_pace(Hand& hand, const Worker& worker, Technique technique, TaskRange chunk,
                        std::int64_t spent_ns) {
+  hand.paced_ns += spent_ns;
+  hand.paced_units += chunk.size();
   if (technique == Technique::automatic) {
+    const std::int64_t units = chunk.size();
+    if (spent_ns > dear_ns)
+      remember(hand.dear, {chunk, static_cast<double>(spent_ns)});
     const double fit = static_cast<double>(chunk_ns) * static_cast<double>(units) /
                        static_cast<double>(std::max(spent_ns, std::int64_t{1}));
     // At most twice the last: how long the next tasks take is a guess.
     hand.pace.most = std::max(std::int64_t{1}, std::min(2 * units, static_cast<std::int64_t>(fit)));
     return;
   }
-  hand.paced_ns += spent_ns;
-  hand.paced_units += units;
   if (hand.paced_ns - hand.weighed_ns < weigh_ns)
     return;
   hand.weighed_ns = hand.paced_ns;
@@ -171,6 +188,45 @@ void Engine::look_around(const Worker& worker, Hand& hand) {
     progress_ns_ = now;
     report_progress();
   }
+}
+
+/// Root hears of the long chunks, for the next call of this form.
+void Engine::learn() {
+  Packer packer;
+  std::int64_t ns = 0;
+  std::int64_t units = 0;
+  for (Hand& hand : hands_) {
+    ns += hand.paced_ns;
+    units += hand.paced_units;
+  }
+  packer.put(std::array{ns, units});
+  for (Hand& hand : hands_)
+    for (const CostedChunk& chunk : std::exchange(hand.dear, {}))
+      packer.put(chunk);
+  Experience all;
+  double rest_ns = 0;
+  std::int64_t rest = 0;
+  const auto add = [&](std::span<const std::byte> blob) {
+    Unpacker from(blob);
+    const auto told = from.get<std::array<std::int64_t, 2>>();
+    rest_ns += static_cast<double>(told[0]);
+    rest += told[1];
+    all.units += told[1];
+    while (!from.empty()) {
+      const auto& chunk = all.dear.emplace_back(from.get<CostedChunk>());
+      rest_ns -= chunk.cost;
+      rest -= chunk.tasks.size();
+    }
+  };
+  if (comm_.is_root())
+    add(packer.bytes());
+  comm_.gather_blobs(packer.bytes(), [&](int, const std::vector<std::byte>& blob) { add(blob); });
+  if (!comm_.is_root())
+    return;
+  const double share = rest_ns / (chunks_a_worker * workers_.count());
+  const double each = rest_ns / static_cast<double>(std::max(rest, std::int64_t{1}));
+  all.rest = static_cast<std::int64_t>(std::max(share, double{chunk_ns}) / std::max(each, 1.0)) + 1;
+  experiences_[form_] = std::move(all);
 }
 
 void Engine::report_progress() {

@@ -128,11 +128,19 @@ void Engine::fail(const Worker& worker, std::int64_t task, const std::exception_
 
 std::vector<TaskFailure> Engine::join() {
   const std::vector<TaskFailure> mine = std::exchange(failures_, {});
-  const bool failed = comm_.agree({mine.size()}).highest[0] != 0;
+  const bool dear =
+      std::ranges::any_of(hands_, [](const Hand& hand) { return !hand.dear.empty(); });
+  const Agreement said = comm_.agree({mine.size(), dear ? 1U : 0U});
+  const bool failed = said.highest[0] != 0;
   clock_.enter(Phase::gather);
   std::vector<TaskFailure> all;
-  if (!failed)
+  if (!failed) {
+    if (said.highest[1] != 0)
+      learn();
     return all;
+  }
+  for (Hand& hand : hands_)
+    hand.dear.clear();
   Packer packer;
   for (const TaskFailure& failure : mine)
     put(packer, failure);

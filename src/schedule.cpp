@@ -213,4 +213,48 @@ std::int64_t ChunkSequence::size_at(std::int64_t first, const Pace& pace) const 
   return k;
 }
 
+std::vector<TaskRange> chunks_by_cost(std::int64_t n, std::int64_t workers,
+                                      const std::function<double(std::int64_t)>& cost) {
+  constexpr double chunks_a_worker = 128;
+  const auto cost_of = [&cost](std::int64_t i) {
+    const double told = cost(i);
+    return std::isfinite(told) && told > 0 ? told : 0;
+  };
+  double total = 0;
+  for (std::int64_t i = 0; i < n; ++i)
+    total += cost_of(i);
+  const double share = total / (chunks_a_worker * static_cast<double>(workers));
+  std::vector<CostedChunk> chunks;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const double own = cost_of(i);
+    if (chunks.empty() || chunks.back().cost + own > share)
+      chunks.push_back({{i, i}, 0});
+    chunks.back().tasks.last = i + 1;
+    chunks.back().cost += own;
+  }
+  return chunks_dearest_first(n, std::move(chunks), 1);
+}
+
+std::vector<TaskRange> chunks_dearest_first(std::int64_t n, std::vector<CostedChunk> dear,
+                                            std::int64_t size) {
+  std::ranges::sort(dear, {}, [](const CostedChunk& chunk) { return chunk.tasks.first; });
+  std::vector<TaskRange> rest;
+  const auto cut = [&rest, size](std::int64_t first, std::int64_t last) {
+    for (; first < last; first += std::min(size, last - first))
+      rest.push_back({first, first + std::min(size, last - first)});
+  };
+  std::int64_t first = 0;
+  for (const CostedChunk& chunk : dear) {
+    cut(first, chunk.tasks.first);
+    first = chunk.tasks.last;
+  }
+  cut(first, n);
+  std::ranges::stable_sort(dear, std::ranges::greater(), &CostedChunk::cost);
+  std::vector<TaskRange> all;
+  for (const CostedChunk& chunk : dear)
+    all.push_back(chunk.tasks);
+  all.insert(all.end(), rest.begin(), rest.end());
+  return all;
+}
+
 } // namespace cleave

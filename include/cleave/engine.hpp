@@ -18,6 +18,7 @@
 #include <exception>
 #include <functional>
 #include <limits>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -40,6 +41,14 @@ struct PoolOptions {
   CommOptions comm{};
   /// Told on root, now and then while tasks run: the share of the current call that is done, 0..1.
   std::function<void(double)> on_progress{};
+};
+
+/// How one call works, where it differs from the Pool's options.
+struct CallOptions {
+  std::optional<Schedule> schedule{}; ///< the same on every rank
+  /// Cost of task i in any unit, asked at root alone: the dearest are drawn first. Of use where a
+  /// few tasks take much longer than others; static schedules, and several nodes, take no notice.
+  std::function<double(std::int64_t)> cost{};
 };
 
 namespace detail {
@@ -104,8 +113,10 @@ public:
   [[nodiscard]] int threads() const noexcept { return static_cast<int>(hands_.size()); }
   [[nodiscard]] DataPath path() const noexcept { return path_; }
   [[nodiscard]] WindowPool& windows() noexcept { return windows_; }
-  [[nodiscard]] ChunkSequence sequence(std::int64_t units) const {
-    return {units, workers_.count(), options_.schedule};
+  /// @param schedule of this call, when it is not the Pool's
+  [[nodiscard]] ChunkSequence sequence(std::int64_t units,
+                                       const std::optional<Schedule>& schedule = {}) const {
+    return {units, workers_.count(), schedule.value_or(options_.schedule)};
   }
   /// How data travels in a call. @param item_bytes the larger of an input's and a result's
   [[nodiscard]] Route route(const ChunkSequence& sequence, std::int64_t item_bytes);
@@ -187,6 +198,7 @@ private:
     std::uint64_t tasks = 0;
     std::uint64_t chunks = 0;
     std::vector<TraceRow> trace;
+    std::vector<CostedChunk> dear; // of this call: its longest chunks, in nanoseconds
   };
   void look_around(const Worker& worker, Hand& hand);
   void start_team();
@@ -204,10 +216,12 @@ private:
   [[nodiscard]] TraceRow trace_row(const Worker& worker, TaskRange tasks, std::int64_t begin_ns,
                                    std::int64_t end_ns) const;
   void begin_pace(Hand& hand, const Worker& worker, Technique technique);
-  void keep_pace(Hand& hand, const Worker& worker, Technique technique, std::int64_t units,
+  void keep_pace(Hand& hand, const Worker& worker, Technique technique, TaskRange chunk,
                  std::int64_t spent_ns);
   void weigh(Hand& hand, const Worker& worker);
   void broadcast(std::vector<TaskRange>& chunks);
+  [[nodiscard]] std::vector<TaskRange> remembered(const CallForm& form, std::int64_t tasks) const;
+  void learn();
   void report_progress();
   void clock_setup() noexcept;
 
@@ -229,7 +243,15 @@ private:
   std::uint32_t call_ = 0;
   std::int64_t units_ = 0;                // of the current call
   std::atomic<std::int64_t> own_next_{0}; // of chunks that this rank's threads draw from its own
-  int exceptions_;                        // uncaught when we began
+  /// What root knows of a call from the last one of its form: where its long chunks are.
+  struct Experience {
+    std::int64_t units = 0;
+    std::int64_t rest = 1; // units in a chunk of what is not dear
+    std::vector<CostedChunk> dear;
+  };
+  std::map<std::pair<std::size_t, std::int64_t>, Experience> experiences_; // root: by form, tasks
+  std::pair<std::size_t, std::int64_t> form_;                              // of the current call
+  int exceptions_;                                                         // uncaught when we began
   PhaseClock clock_;
   std::int64_t setup_ns_ = monotonic_ns(); // since when the next repetition is being set up
   ClockOffset offset_;

@@ -101,19 +101,23 @@ public:
   /// The first failure stops the rest. Two agreements and the data: on one node each byte is
   /// copied once each way for workers outside root, not at all for root's own.
   template <class F, class T>
-  auto map(F f, const std::vector<T>& inputs) -> std::vector<detail::TaskResult<F, const T&>>;
+  auto map(F f, const std::vector<T>& inputs, const CallOptions& options = {})
+      -> std::vector<detail::TaskResult<F, const T&>>;
   /// f of every index in [0, n); n the same on every rank.
   template <class F>
-  auto map(F f, std::int64_t n) -> std::vector<detail::TaskResult<F, std::int64_t>>;
+  auto map(F f, std::int64_t n, const CallOptions& options = {})
+      -> std::vector<detail::TaskResult<F, std::int64_t>>;
   /// f(a, b, ...) of every tuple.
   template <class F, class... T>
-  auto starmap(F f, const std::vector<std::tuple<T...>>& inputs)
+  auto starmap(F f, const std::vector<std::tuple<T...>>& inputs, const CallOptions& options = {})
       -> std::vector<detail::TaskResult<F, const T&...>>;
   /// map that goes on after a failure and returns what failed beside what did not.
   template <class F, class T>
-  auto map_collect(F f, const std::vector<T>& inputs) -> Outcome<detail::TaskResult<F, const T&>>;
+  auto map_collect(F f, const std::vector<T>& inputs, const CallOptions& options = {})
+      -> Outcome<detail::TaskResult<F, const T&>>;
   template <class F>
-  auto map_collect(F f, std::int64_t n) -> Outcome<detail::TaskResult<F, std::int64_t>>;
+  auto map_collect(F f, std::int64_t n, const CallOptions& options = {})
+      -> Outcome<detail::TaskResult<F, std::int64_t>>;
   /// map whose results stay in memory that root's node shares: nothing is copied out. Valid until
   /// the next map_view; seen by every rank of root's node when there is one node, else by root.
   /// @throws Error io when there is no room
@@ -176,7 +180,7 @@ public:
 private:
   template <class Out, class In, class F>
   std::vector<TaskFailure> run_map(Out& out, In& in, F& f, const detail::CallForm& form,
-                                   std::int64_t tasks, bool collect);
+                                   std::int64_t tasks, bool collect, const CallOptions& options);
   template <class In, class R, class Op, class Fold>
   R run_reduce(In& in, const detail::CallForm& form, std::int64_t tasks, Op op, R identity,
                LeafOptions options, Fold fold);

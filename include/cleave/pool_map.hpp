@@ -66,20 +66,37 @@ std::vector<TaskFailure> collect_results(Engine& engine, Out& out, bool collect)
   return failures;
 }
 
+/// Ranks must agree on the schedule of a call.
+[[nodiscard]] inline CallForm with_options(CallForm form, const CallOptions& options) {
+  if (options.schedule)
+    form.type = form.type * 31 + std::hash<std::string>()(options.schedule->text());
+  return form;
+}
+
+/// The order of the chunks, where costs are told.
+[[nodiscard]] inline std::vector<TaskRange> chunks_for(const Engine& engine, std::int64_t tasks,
+                                                       const CallOptions& options) {
+  if (!options.cost)
+    return {};
+  return chunks_by_cost(tasks, engine.workers().count(), options.cost);
+}
+
 } // namespace detail
 
 template <class Out, class In, class F>
 std::vector<TaskFailure> Pool::run_map(Out& out, In& in, F& f, const detail::CallForm& form,
-                                       std::int64_t tasks, bool collect) {
+                                       std::int64_t tasks, bool collect,
+                                       const CallOptions& options) {
   detail::Engine& engine = *engine_;
-  const detail::RootPart root = engine.open(form, [&] {
-    return detail::RootPart{tasks, in.address(), out.allocate(tasks)};
+  const detail::RootPart root = engine.open(detail::with_options(form, options), [&] {
+    return detail::RootPart{tasks, in.address(), out.allocate(tasks),
+                            detail::chunks_for(engine, tasks, options)};
   });
   if (root.tasks == 0) {
     engine.close();
     return {};
   }
-  const ChunkSequence sequence = engine.sequence(root.tasks);
+  const ChunkSequence sequence = engine.sequence(root.tasks, options.schedule);
   const Route route = engine.route(sequence, std::max(In::item_bytes, Out::item_bytes));
   detail::feed(engine, in, route, root, detail::tasks_as_part);
   out.begin(route, root, detail::tasks_as_part);
@@ -101,41 +118,43 @@ std::vector<TaskFailure> Pool::run_map(Out& out, In& in, F& f, const detail::Cal
 }
 
 template <class F, class T>
-auto Pool::map(F f, const std::vector<T>& inputs) -> std::vector<detail::TaskResult<F, const T&>> {
+auto Pool::map(F f, const std::vector<T>& inputs, const CallOptions& options)
+    -> std::vector<detail::TaskResult<F, const T&>> {
   using R = detail::TaskResult<F, const T&>;
   static_assert(Portable<T> && Portable<R>,
                 "inputs and results travel between ranks: no pointers, references or views");
   detail::Inputs<T> in(inputs);
   detail::Results<R> out;
   const detail::CallForm form{"map", detail::type_mark<F, T, R>()};
-  run_map(out, in, f, form, static_cast<std::int64_t>(inputs.size()), false);
+  run_map(out, in, f, form, static_cast<std::int64_t>(inputs.size()), false, options);
   return out.take();
 }
 
 template <class F>
-auto Pool::map(F f, std::int64_t n) -> std::vector<detail::TaskResult<F, std::int64_t>> {
+auto Pool::map(F f, std::int64_t n, const CallOptions& options)
+    -> std::vector<detail::TaskResult<F, std::int64_t>> {
   using R = detail::TaskResult<F, std::int64_t>;
   static_assert(Portable<R>, "results travel between ranks: no pointers, references or views");
   detail::Indices in;
   detail::Results<R> out;
   const detail::CallForm form{"map", detail::type_mark<F, R>(), n};
-  run_map(out, in, f, form, n, false);
+  run_map(out, in, f, form, n, false, options);
   return out.take();
 }
 
 template <class F, class... T>
-auto Pool::starmap(F f, const std::vector<std::tuple<T...>>& inputs)
+auto Pool::starmap(F f, const std::vector<std::tuple<T...>>& inputs, const CallOptions& options)
     -> std::vector<detail::TaskResult<F, const T&...>> {
   return map(
       [f](const std::tuple<T...>& input, Worker& worker) mutable {
         return std::apply([&](const T&... args) { return detail::call_task(f, worker, args...); },
                           input);
       },
-      inputs);
+      inputs, options);
 }
 
 template <class F, class T>
-auto Pool::map_collect(F f, const std::vector<T>& inputs)
+auto Pool::map_collect(F f, const std::vector<T>& inputs, const CallOptions& options)
     -> Outcome<detail::TaskResult<F, const T&>> {
   using R = detail::TaskResult<F, const T&>;
   static_assert(Portable<T> && Portable<R>,
@@ -143,18 +162,20 @@ auto Pool::map_collect(F f, const std::vector<T>& inputs)
   detail::Inputs<T> in(inputs);
   detail::Results<R> out;
   const detail::CallForm form{"map_collect", detail::type_mark<F, T, R>()};
-  auto failures = run_map(out, in, f, form, static_cast<std::int64_t>(inputs.size()), true);
+  auto failures =
+      run_map(out, in, f, form, static_cast<std::int64_t>(inputs.size()), true, options);
   return {out.take_with(failures), failures};
 }
 
 template <class F>
-auto Pool::map_collect(F f, std::int64_t n) -> Outcome<detail::TaskResult<F, std::int64_t>> {
+auto Pool::map_collect(F f, std::int64_t n, const CallOptions& options)
+    -> Outcome<detail::TaskResult<F, std::int64_t>> {
   using R = detail::TaskResult<F, std::int64_t>;
   static_assert(Portable<R>, "results travel between ranks: no pointers, references or views");
   detail::Indices in;
   detail::Results<R> out;
   const detail::CallForm form{"map_collect", detail::type_mark<F, R>(), n};
-  auto failures = run_map(out, in, f, form, n, true);
+  auto failures = run_map(out, in, f, form, n, true, options);
   return {out.take_with(failures), failures};
 }
 
@@ -193,7 +214,7 @@ auto Pool::map_view(F f, const std::vector<T>& inputs)
   detail::Inputs<T> in(inputs);
   detail::ViewResults<R> out;
   const detail::CallForm form{"map_view", detail::type_mark<F, T, R>()};
-  run_map(out, in, f, form, static_cast<std::int64_t>(inputs.size()), false);
+  run_map(out, in, f, form, static_cast<std::int64_t>(inputs.size()), false, {});
   return out.seen();
 }
 

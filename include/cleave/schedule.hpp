@@ -5,10 +5,12 @@
 #include "cleave/range.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace cleave {
 
@@ -112,5 +114,23 @@ private:
   Schedule schedule_;
   std::int64_t count_;
 };
+
+/// A chunk and how long it takes, in any unit.
+struct CostedChunk {
+  TaskRange tasks;
+  double cost = 0;
+};
+
+/// [0, n) in about 128 chunks a worker of equal cost, a task that costs more than that alone, the
+/// dearest first (longest processing time first: Graham 1969, doi:10.1137/0117039). Local, O(n).
+/// @param cost of task i in any unit; what is negative or not finite counts as 0
+[[nodiscard]] std::vector<TaskRange>
+chunks_by_cost(std::int64_t n, std::int64_t workers,
+               const std::function<double(std::int64_t)>& cost);
+
+/// [0, n) with the given chunks in front, the dearest first, and the rest behind them in chunks of
+/// at most `size` tasks. Local. @pre `dear` lie in [0, n) and do not overlap; size >= 1
+[[nodiscard]] std::vector<TaskRange>
+chunks_dearest_first(std::int64_t n, std::vector<CostedChunk> dear, std::int64_t size);
 
 } // namespace cleave
