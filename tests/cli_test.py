@@ -349,7 +349,7 @@ class Runs(Case):
     def test_the_default_run(self):
         run = self.succeed("run", "squares", ranks=2)
         self.assertEqual(run.stderr, "")
-        for label in ("layout     1 node x 2 ranks x ", "workload   squares: n=16", "schedule   block",
+        for label in ("layout     1 node x 2 ranks x ", "workload   squares: n=16", "schedule   auto",
                       "time ", "rate ", "imbalance ", "verified ", "checksum ", "result ", "files "):
             self.assertIn("\n" + label, "\n" + run.stdout)
         self.assertEqual(len(self.files()), 1)

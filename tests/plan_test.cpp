@@ -57,7 +57,7 @@ TEST(Plan, DefaultsOfAWorkloadAlone) {
   const Plan plan = make_plan(request, std::nullopt, workloads());
   EXPECT_EQ(plan.workload, "sum");
   EXPECT_TRUE(plan.parameters.empty());
-  EXPECT_EQ(plan.schedule.text(), "block");
+  EXPECT_EQ(plan.schedule.text(), "auto");
   EXPECT_EQ(plan.threads, 0);
   EXPECT_EQ(plan.warm_ups, 0);
   EXPECT_EQ(plan.repetitions, 1);

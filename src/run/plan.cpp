@@ -183,7 +183,7 @@ std::optional<JobText> share_job_file(const Comm& comm, const Request& request) 
 } // namespace
 
 std::vector<Parameter> setting_parameters() {
-  return {word("schedule", "block"),
+  return {word("schedule", "auto"),
           word("threads", "auto"),
           whole("seed", "0", 0, 9.2e18),
           whole("warmup", "0", 0, most_repetitions),

@@ -1,0 +1,149 @@
+/// @file
+/// What a task costs beside its work: the round trip of a small one from root to another rank and
+/// back, awake and after a sleep; how many pass a second; how busy workers are while root sleeps.
+/// mpirun -n 2 bench/executor_round_trip [--trips 10000] [--rests 200]
+#include "bench/bench.hpp"
+#include "cleave/executor.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <thread>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+namespace bench {
+
+using Clock = std::chrono::steady_clock;
+using Message = std::tuple<int, std::vector<double>, std::string>;
+
+/// What comes back shows that it has been there.
+Message answer(int number, std::vector<double> values, const std::string& text,
+               cleave::Worker& worker) {
+  for (double& value : values)
+    value += number;
+  return {worker.rank(), std::move(values), text + "!"};
+}
+
+/// Which rank is held up for `seconds`, if it is root; others return at once.
+int hold_root(double seconds, cleave::Worker& worker) {
+  if (worker.rank() == 0)
+    std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+  return worker.rank();
+}
+
+/// When it began and ended, in seconds of the machine's clock, of work on a core.
+std::pair<double, double> work(double seconds) {
+  const auto now = [] {
+    return std::chrono::duration<double>(Clock::now().time_since_epoch()).count();
+  };
+  const double begin = now();
+  while (now() - begin < seconds) {
+  }
+  return {begin, now()};
+}
+
+} // namespace bench
+
+namespace {
+
+/// Seconds of one round trip; exits with 3 when the answer is wrong.
+double round_trip(cleave::Executor& e, int number) {
+  const std::vector<double> values = {0.5, 1.5, 2.5, 3.5};
+  const auto start = bench::Clock::now();
+  const bench::Message message =
+      e.submit<&bench::answer>(number, values, "as it was").get();
+  const double seconds = std::chrono::duration<double>(bench::Clock::now() - start).count();
+  const auto& [rank, sums, text] = message;
+  bool right = rank != 0 && sums.size() == 4 && text == "as it was!";
+  for (std::size_t i = 0; i < sums.size(); ++i)
+    right = right && sums[i] == values[i] + number;
+  if (!right) {
+    std::fprintf(stderr, "a wrong answer, of rank %d\n", rank);
+    std::exit(3);
+  }
+  return seconds;
+}
+
+/// Keeps root's own workers out of the way for some time.
+void hold_root(cleave::Executor& e, double seconds) {
+  for (int held = 0; held < 1000; ++held) // more than are needed: most return at once
+    (void)e.submit<&bench::hold_root>(seconds);
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+}
+
+void print_trips(const std::string& name, std::vector<double> seconds, const std::string& wanted) {
+  for (double& s : seconds)
+    s *= 1e6;
+  std::ranges::sort(seconds);
+  bench::print_ratio(name + ", median", bench::figure(seconds), "us, " + wanted);
+  bench::print(name + ", 99 %", {seconds[seconds.size() * 99 / 100], {}}, "us");
+}
+
+/// The share of their time that workers work while root sleeps for `rest_s`.
+double busy_share(cleave::Executor& e, double task_s, double rest_s) {
+  const auto tasks = static_cast<std::size_t>(rest_s / task_s) * static_cast<std::size_t>(e.workers());
+  const auto futures = e.map<&bench::work>(std::vector<double>(tasks, task_s));
+  std::this_thread::sleep_for(std::chrono::duration<double>(rest_s));
+  double busy = 0;
+  double first = std::numeric_limits<double>::max();
+  double last = 0;
+  for (const auto& future : futures) {
+    const auto [begin, end] = future.get();
+    busy += end - begin;
+    first = std::min(first, begin);
+    last = std::max(last, end);
+  }
+  return busy / ((last - first) * e.workers());
+}
+
+void measure(cleave::Executor& e, int trips, int rests) {
+  std::vector<double> awake;
+  std::vector<double> rested;
+  hold_root(e, 3);
+  for (int trip = -1000; trip < trips; ++trip) {
+    const double seconds = round_trip(e, trip);
+    if (trip >= 0)
+      awake.push_back(seconds);
+  }
+  for (int trip = 0; trip < rests; ++trip) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    rested.push_back(round_trip(e, trip));
+  }
+  print_trips("round trip, awake", awake, "under 3 on a node");
+  print_trips("round trip, asleep", rested, "under 60 on a node");
+
+  std::vector<double> rates;
+  for (int repetition = 0; repetition < 11; ++repetition) {
+    const auto start = bench::Clock::now();
+    const auto futures = e.map<&bench::hold_root>(std::vector<double>(10'000, 0.0));
+    cleave::wait(futures);
+    rates.push_back(10'000 / std::chrono::duration<double>(bench::Clock::now() - start).count());
+  }
+  bench::print("null tasks, submitted all at once", bench::figure(rates), "a second");
+  for (const double task_s : {0.01, 0.001, 0.0001})
+    bench::print_ratio("busy while root sleeps, tasks of " + std::to_string(task_s).substr(0, 6) + " s",
+                       {busy_share(e, task_s, 1.0), {}}, "> 0.95");
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  const cleave::Session session(argc, argv);
+  cleave::Pool pool(session, {.threads = 1});
+  const int trips = bench::option(argc, argv, "trips", 10'000);
+  const int rests = bench::option(argc, argv, "rests", 200);
+  if (pool.comm().size() == 1) {
+    std::fprintf(stderr, "start it on two ranks at least: mpirun -n 2\n");
+    return 2;
+  }
+  if (pool.is_root()) {
+    bench::print_heading(argc, argv);
+    std::printf("%d ranks%s, %d and %d trips\n", pool.comm().size(),
+                pool.layout().oversubscribed() ? ", over-subscribed" : "", trips, rests);
+  }
+  cleave::Executor::run(pool, [&](cleave::Executor& e) { measure(e, trips, rests); });
+}

@@ -1,0 +1,210 @@
+/// @file
+/// What drawing a chunk costs, and how near each schedule comes to the bound max(total / P, longest
+/// task) on tasks of unequal cost.
+/// mpirun -n 2 bench/schedules [--repetitions 11] [--mean 100] (microseconds a task)
+#include "bench/bench.hpp"
+#include "bench/task.hpp"
+#include "cleave/pool.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <queue>
+#include <string>
+
+namespace {
+
+constexpr double ns_a_step = 1.5; // about; what counts is that all sides do the same steps
+
+/// Steps of every task of one shape, of a given mean.
+struct Load {
+  std::string name;
+  std::vector<std::int64_t> steps;
+};
+
+/// n tasks of relative cost f(x), x in [0, 1).
+template <class F>
+Load load(std::string name, std::int64_t n, double mean_us, F f) {
+  std::vector<double> costs;
+  for (std::int64_t i = 0; i < n; ++i)
+    costs.push_back(f(static_cast<double>(i) / static_cast<double>(n)));
+  const double sum = std::reduce(costs.begin(), costs.end());
+  Load all{std::move(name), {}};
+  for (const double cost : costs)
+    all.steps.push_back(
+        std::llround(cost / sum * static_cast<double>(n) * mean_us * 1e3 / ns_a_step));
+  return all;
+}
+
+/// A number in (0, 1) for every x, without order.
+double scrambled(double x) {
+  const double y = std::sin(x * 12.9898e3 + 78.233) * 43758.5453;
+  return std::clamp(y - std::floor(y), 1e-9, 1 - 1e-9);
+}
+
+/// Iterations of the Mandelbrot set at a pixel of a square image.
+double mandelbrot(double x) {
+  const double a = 2.5 * std::fmod(x * 64, 1.0) - 2;
+  const double b = 2.5 * x - 1.25;
+  double re = 0;
+  double im = 0;
+  int i = 0;
+  for (; i < 200 && re * re + im * im < 4; ++i) {
+    const double next = re * re - im * im + a;
+    im = 2 * re * im + b;
+    re = next;
+  }
+  return i + 1;
+}
+
+std::vector<Load> loads(std::int64_t n, double mean_us) {
+  std::vector<Load> all = {
+      load("constant", n, mean_us, [](double) { return 1.0; }),
+      load("linear", n, mean_us, [](double x) { return x; }),
+      load("quadratic", n, mean_us, [](double x) { return x * x; }),
+      load("random exponential", n, mean_us, [](double x) { return -std::log(scrambled(x)); }),
+      load("growing exponential", n, mean_us, [](double x) { return std::exp(6 * x); }),
+      load("mandelbrot", n, mean_us, mandelbrot)};
+  Load giant = load("giant at the end", n, mean_us, [](double) { return 1.0; });
+  giant.steps.back() = std::reduce(giant.steps.begin(), giant.steps.end()) / 4;
+  all.push_back(std::move(giant));
+  return all;
+}
+
+/// The tasks of one rank when all costs are known: each to whoever is free first, longest first.
+std::vector<std::int64_t> clairvoyant(const Load& load, int ranks, int rank) {
+  std::vector<std::int64_t> order(load.steps.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::ranges::stable_sort(order, std::ranges::greater(),
+                           [&](std::int64_t i) { return load.steps[static_cast<std::size_t>(i)]; });
+  using Busy = std::pair<std::int64_t, int>;
+  std::priority_queue<Busy, std::vector<Busy>, std::greater<>> free;
+  for (int r = 0; r < ranks; ++r)
+    free.emplace(0, r);
+  std::vector<std::int64_t> own;
+  for (const std::int64_t i : order) {
+    auto [busy, r] = free.top();
+    free.pop();
+    if (r == rank)
+      own.push_back(i);
+    free.emplace(busy + load.steps[static_cast<std::size_t>(i)], r);
+  }
+  return own;
+}
+
+/// Nanoseconds that a null task costs its worker.
+void null_tasks(cleave::Pool& pool, int repetitions) {
+  constexpr std::int64_t n = 4'000'000;
+  const std::vector<std::string> schedules = {"block", "dynamic", "dynamic,64", "guided", "auto"};
+  std::vector<bench::Side> sides;
+  double sink = 0;
+  for (const std::string& schedule : schedules)
+    sides.push_back(bench::timed([&pool, &sink, schedule] {
+      sink += static_cast<double>(pool.map([](std::int64_t i) { return static_cast<double>(i); }, n,
+                                           {.schedule = cleave::Schedule::parse(schedule)})
+                                      .size());
+      pool.comm().barrier();
+    }));
+  auto seconds = bench::alternate(sides, repetitions);
+  if (!pool.is_root())
+    return;
+  for (std::size_t s = 0; s < schedules.size(); ++s) {
+    for (double& value : seconds[s])
+      value *= 1e9 / static_cast<double>(n);
+    bench::print_ratio("null task, " + schedules[s], bench::figure(seconds[s]),
+                       schedules[s] == "dynamic" ? "ns of wall time a task, under 80" : "ns");
+  }
+}
+
+/// Efficiency at one task length: how the length was found is METG's (Slaughter et al. 2020).
+void metg(cleave::Pool& pool, const std::string& schedule, int repetitions) {
+  double found = 0;
+  for (double us = 64; us > 0.02; us /= 2) {
+    const auto steps = static_cast<std::int64_t>(us * 1e3 / ns_a_step);
+    const auto n = static_cast<std::int64_t>(2e5 / us) * pool.workers(); // 0.2 s
+    const auto seconds = bench::alternate(
+        {bench::timed([&] {
+           (void)pool.map([steps](std::int64_t i) { return bench::steps(i, steps); }, n,
+                          {.schedule = cleave::Schedule::parse(schedule)});
+           pool.comm().barrier();
+         }),
+         bench::timed([&] {
+           double sum = 0;
+           for (std::int64_t i = 0; i < n / pool.workers(); ++i)
+             sum += bench::steps(i, steps);
+           if (sum == 0)
+             std::printf("nothing was computed\n");
+           pool.comm().barrier();
+         })},
+        repetitions);
+    const double efficiency =
+        pool.from_root([&] { return bench::speed_ratio(seconds[0], seconds[1]).median; });
+    if (efficiency < 0.95)
+      break;
+    found = us;
+  }
+  if (pool.is_root())
+    std::printf("%-44s %10.3g  us a task, to a factor of 2\n", ("METG(95 %), " + schedule).c_str(),
+                found);
+}
+
+void irregular(cleave::Pool& pool, const Load& load, const std::vector<std::string>& schedules,
+               int repetitions) {
+  const auto n = static_cast<std::int64_t>(load.steps.size());
+  const cleave::Shared<std::vector<std::int64_t>> shared = pool.share(load.steps);
+  const std::span<const std::int64_t> steps = *shared;
+  const auto own = clairvoyant(load, pool.comm().size(), pool.comm().rank());
+  const auto task = [steps](std::int64_t i) {
+    return bench::steps(i, steps[static_cast<std::size_t>(i)]);
+  };
+  std::vector<bench::Side> sides = {bench::timed([&] {
+    double sum = 0;
+    for (const std::int64_t i : own)
+      sum += task(i);
+    if (sum == 1)
+      std::printf("an unlikely sum\n");
+    pool.comm().barrier();
+  })};
+  for (const std::string& schedule : schedules)
+    sides.push_back(bench::timed([&pool, &task, n, schedule] {
+      cleave::CallOptions options{.schedule = cleave::Schedule::parse(schedule)};
+      (void)pool.map(task, n, options);
+      pool.comm().barrier();
+    }));
+  sides.push_back(bench::timed([&] {
+    const auto cost = [&](std::int64_t i) {
+      return static_cast<double>(load.steps[static_cast<std::size_t>(i)]);
+    };
+    (void)pool.map([task](std::int64_t i) { return task(i); }, n, {.cost = cost});
+    pool.comm().barrier();
+  }));
+  const auto seconds = bench::alternate(sides, repetitions);
+  if (!pool.is_root())
+    return;
+  std::printf("\n%s, %lld tasks\n", load.name.c_str(), static_cast<long long>(n));
+  for (std::size_t s = 0; s < schedules.size(); ++s)
+    bench::print("  " + schedules[s] + " / clairvoyant",
+                 bench::time_ratio(seconds[s + 1], seconds[0]));
+  bench::print("  auto with a cost hint / clairvoyant",
+               bench::time_ratio(seconds.back(), seconds[0]));
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  const cleave::Session session(argc, argv);
+  cleave::Pool pool(session, {.threads = 1});
+  const int repetitions = bench::option(argc, argv, "repetitions", 11);
+  const int mean_us = bench::option(argc, argv, "mean", 100);
+  if (pool.is_root())
+    bench::print_heading(argc, argv);
+  null_tasks(pool, repetitions);
+  for (const char* schedule : {"dynamic", "auto"})
+    metg(pool, schedule, 5);
+  const std::int64_t n = 200'000 / mean_us * pool.workers(); // 0.2 s
+  for (const Load& load : loads(n, mean_us))
+    irregular(pool, load,
+              {"block", "cyclic", "dynamic", "guided", "trapezoid", "factoring", "weighted",
+               "adaptive", "auto"},
+              repetitions);
+}
