@@ -111,7 +111,6 @@ void Engine::run_chunk(Worker& worker, Hand& hand, TaskRange tasks, Work work) {
     fail(worker, tasks.first, std::current_exception());
   }
   hand.tasks += static_cast<std::uint64_t>(tasks.size());
-  hand.largest = std::max(hand.largest, tasks.size());
   ++hand.chunks;
 }
 

@@ -2,6 +2,8 @@
 /// One owner for the handles of C libraries.
 #pragma once
 
+#include <unistd.h>
+
 #include <utility>
 
 namespace cleave {
@@ -35,5 +37,13 @@ public:
 private:
   Value value_ = Traits::none;
 };
+
+/// Of a file, pipe or socket.
+struct DescriptorTraits {
+  using Value = int;
+  static constexpr int none = -1;
+  static void close(int descriptor) noexcept { ::close(descriptor); }
+};
+using Descriptor = Handle<DescriptorTraits>;
 
 } // namespace cleave

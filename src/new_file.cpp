@@ -15,13 +15,6 @@
 namespace cleave {
 namespace {
 
-struct DescriptorTraits {
-  using Value = int;
-  static constexpr int none = -1;
-  static void close(int descriptor) noexcept { ::close(descriptor); }
-};
-using Descriptor = Handle<DescriptorTraits>;
-
 void require(bool succeeded, const char* doing) {
   if (!succeeded)
     throw FileFailure(doing, errno);

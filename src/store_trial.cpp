@@ -17,13 +17,6 @@
 namespace cleave {
 namespace {
 
-struct DescriptorTraits {
-  using Value = int;
-  static constexpr int none = -1;
-  static void close(int descriptor) noexcept { ::close(descriptor); }
-};
-using Descriptor = Handle<DescriptorTraits>;
-
 /// The child dies at once and silently of whatever the bytes do to it.
 void expect_death(std::chrono::seconds cpu_limit) {
   for (const int number : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGXCPU, SIGTERM, SIGINT})

@@ -193,7 +193,6 @@ private:
     std::int64_t weighed_ns = 0;
     std::int64_t paced_ns = 0; // chunks of this call
     std::int64_t paced_units = 0;
-    std::int64_t largest = 0; // chunk of this repetition
     std::int64_t busy_ns = 0;
     std::uint64_t tasks = 0;
     std::uint64_t chunks = 0;
