@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <map>
 #include <numeric>
+#include <stdexcept>
+#include <thread>
 
 namespace cleave::testing {
 namespace {
@@ -168,6 +170,62 @@ void check_workers(Pool& pool) {
   }
 }
 
+/// Options of a call change who computes what and when, never the results.
+void check_options(Pool& pool) {
+  const auto f = [](std::int64_t i) { return 3 * i; };
+  const auto text = [](const std::string& s) { return s + "!"; };
+  const auto cost = [](std::int64_t i) { return i == 40 ? 1000.0 : static_cast<double>(i); };
+  for (const char* schedule : {"block", "cyclic,3", "dynamic,5", "guided", "auto"}) {
+    const CallOptions options{.schedule = Schedule::parse(schedule), .cost = cost};
+    expect_all(pool, pool.map(f, 100, options), 100, f);
+    const auto words = at_root(pool, std::vector<std::string>(100, "word"));
+    expect_all(pool, pool.map(text, words, options), 100,
+               [](std::int64_t) { return std::string("word!"); });
+  }
+  // A chunk that takes long is drawn first the next time.
+  const auto slow = [](std::int64_t i) {
+    if (i == 90)
+      std::this_thread::sleep_for(std::chrono::milliseconds(3));
+    return 3 * i;
+  };
+  for (int call = 0; call < 3; ++call)
+    expect_all(pool, pool.map(slow, 100, {.schedule = Schedule()}), 100, f);
+  // A task is tried again with the same random numbers.
+  const auto second_time = [](std::int64_t i, Worker& worker) {
+    const std::uint64_t number = worker.random()();
+    auto& seen = worker.local<std::map<std::int64_t, std::uint64_t>>();
+    const auto [before, first] = seen.try_emplace(i, number);
+    if (first)
+      throw std::runtime_error("at first I throw");
+    return before->second == number;
+  };
+  expect_all(pool, pool.map(second_time, 50, {.retries = 1}), 50,
+             [](std::int64_t) { return true; });
+}
+
+void check_streams(Pool& pool) {
+  for (const std::int64_t n : {0, 1, 1000})
+    for (const std::int64_t most : {1, 7, 100'000}) {
+      if (n * pool.workers() / most > 2000)
+        continue;
+      std::int64_t next = 0;
+      std::vector<std::int64_t> got;
+      const auto count = pool.stream([](const std::string& s) { return std::stoll(s) * 2; },
+                                     [&]() -> std::optional<std::string> {
+                                       if (next == n)
+                                         return std::nullopt;
+                                       return std::to_string(next++);
+                                     },
+                                     [&](std::int64_t index, std::int64_t result) {
+                                       EXPECT_EQ(index, std::ssize(got));
+                                       got.push_back(result);
+                                     },
+                                     most);
+      EXPECT_EQ(count, n);
+      expect_all(pool, got, n, [](std::int64_t i) { return 2 * i; });
+    }
+}
+
 void check_views(Pool& pool) {
   for (const std::int64_t n : {0, 1, 5, 20'000}) {
     const auto input = numbers<int>(pool, n);
@@ -240,6 +298,8 @@ void check_maps(Pool& pool) {
   check_inputs(pool);
   check_alignment(pool);
   check_workers(pool);
+  check_options(pool);
+  check_streams(pool);
   check_views(pool);
   check_all_bands(pool);
   EXPECT_THROW((void)pool.map([](std::int64_t i) { return i; }, -1), Error);

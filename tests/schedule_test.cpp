@@ -340,5 +340,42 @@ TEST(DrawnChunks, OfAutoKeepToTheTimeThatTheyMayTake) {
   EXPECT_EQ(chunks.chunk_from(999).size(), 1);
 }
 
+TEST(ChunksByCost, AreOfEqualCostAndTheDearestComesFirst) {
+  const auto cost = [](std::int64_t i) { return i == 700 ? 1000.0 : i < 500 ? 1.0 : 3.0; };
+  const std::vector<TaskRange> chunks = chunks_by_cost(1000, 1, cost);
+  EXPECT_EQ(chunks.front(), (TaskRange{700, 701}));
+  const auto cost_of = [&](TaskRange chunk) {
+    double sum = 0;
+    for (std::int64_t i = chunk.first; i < chunk.last; ++i)
+      sum += cost(i);
+    return sum;
+  };
+  std::vector<int> times(1000);
+  const double share = (500 + 3 * 499 + 1000) / 128.0;
+  for (std::size_t c = 0; c < chunks.size(); ++c) {
+    EXPECT_TRUE(c == 0 || cost_of(chunks[c]) <= share);
+    EXPECT_TRUE(c == 0 || cost_of(chunks[c]) <= cost_of(chunks[c - 1]));
+    for (std::int64_t i = chunks[c].first; i < chunks[c].last; ++i)
+      ++times[static_cast<std::size_t>(i)];
+  }
+  EXPECT_EQ(times, std::vector<int>(1000, 1));
+}
+
+TEST(ChunksByCost, TakeAnyCost) {
+  EXPECT_TRUE(chunks_by_cost(0, 4, [](std::int64_t) { return 1.0; }).empty());
+  for (const double odd : {0.0, -1.0, std::nan(""), std::numeric_limits<double>::infinity()}) {
+    std::int64_t tasks = 0;
+    for (const TaskRange& chunk : chunks_by_cost(100, 4, [odd](std::int64_t) { return odd; }))
+      tasks += chunk.size();
+    EXPECT_EQ(tasks, 100);
+  }
+}
+
+TEST(ChunksDearestFirst, FillTheGaps) {
+  EXPECT_EQ(chunks_dearest_first(10, {{{2, 3}, 5}, {{7, 9}, 8}}, 4),
+            (std::vector<TaskRange>{{7, 9}, {2, 3}, {0, 2}, {3, 7}, {9, 10}}));
+  EXPECT_EQ(chunks_dearest_first(3, {}, 2), (std::vector<TaskRange>{{0, 2}, {2, 3}}));
+}
+
 } // namespace
 } // namespace cleave

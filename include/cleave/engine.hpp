@@ -49,6 +49,9 @@ struct CallOptions {
   /// Cost of task i in any unit, asked at root alone: the dearest are drawn first. Of use where a
   /// few tasks take much longer than others; static schedules, and several nodes, take no notice.
   std::function<double(std::int64_t)> cost{};
+  /// How often a task that threw is tried again, by the same worker and with the same random
+  /// numbers, before it has failed.
+  int retries = 0;
 };
 
 namespace detail {

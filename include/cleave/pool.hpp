@@ -125,6 +125,15 @@ public:
   auto map_view(F f, const std::vector<T>& inputs)
       -> std::span<const detail::TaskResult<F, const T&>>;
 
+  /// f of every input that source() gives, until it gives none: for inputs of unknown number, such
+  /// as the lines of stdin. source() -> std::optional<T> and on_result(index, R) are called at
+  /// root, inputs and results in order; what they throw, every rank throws. Inputs are taken in
+  /// batches of about 0.1 s, of which one is in memory at a time.
+  /// @param most_in_flight inputs in a batch at most
+  /// @return the number of inputs, on every rank
+  template <class F, class Source, class OnResult>
+  std::int64_t stream(F f, Source source, OnResult on_result, std::int64_t most_in_flight = 65'536);
+
   /// Folds f(i), i in [0, n), by op: op(a, b) associative, `identity` neutral (it enters once a
   /// leaf). Each leaf is folded left to right and leaves are joined in a fixed tree: the same bits
   /// for every layout and schedule. Result on every rank. Three agreements on one node.
@@ -200,3 +209,4 @@ private:
 #include "cleave/pool_map.hpp"
 #include "cleave/pool_reduce.hpp"
 #include "cleave/pool_share.hpp"
+#include "cleave/pool_stream.hpp"

@@ -26,16 +26,30 @@ inline Part tasks_as_part(TaskRange tasks) {
 
 namespace detail {
 
+/// Calls work() until it does not throw, `retries` times more than once at most.
+template <class Work>
+void persist(int retries, Work work) {
+  for (;; --retries)
+    try {
+      return work();
+    } catch (...) {
+      if (retries <= 0)
+        throw;
+    }
+}
+
 /// Computes one block; when its data cannot be moved, all of its tasks have failed.
 template <class In, class Out, class F>
 void map_block(Engine& engine, In& in, Out& out, F& f, Worker& worker, TaskRange block,
-               bool collect) {
+               bool collect, int retries) {
   try {
     const auto items = in.view(worker.thread(), block);
     const auto results = out.view(worker.thread(), block);
     engine.each(worker, block, collect, [&](std::int64_t i) {
-      worker.begin_task(i);
-      results[i] = call_task(f, worker, items[i]);
+      persist(retries, [&] {
+        worker.begin_task(i);
+        results[i] = call_task(f, worker, items[i]);
+      });
     });
     out.commit(worker.thread(), block);
   } catch (...) {
@@ -106,7 +120,7 @@ std::vector<TaskFailure> Pool::run_map(Out& out, In& in, F& f, const detail::Cal
         out.enter(worker.thread(), chunk);
         detail::for_blocks(chunk, std::max(In::item_bytes, Out::item_bytes), [&](TaskRange block) {
           if (collect || !engine.stopped())
-            detail::map_block(engine, in, out, f, worker, block, collect);
+            detail::map_block(engine, in, out, f, worker, block, collect, options.retries);
         });
       });
   std::vector<TaskFailure> failures = detail::collect_results(engine, out, collect);

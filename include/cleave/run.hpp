@@ -115,13 +115,26 @@ struct RunStart {
   std::vector<std::filesystem::path> files; ///< that will be written
 };
 
+/// What a run leaves behind when it ends before its time.
+struct Kept {
+  std::filesystem::path timings;  ///< empty: none
+  std::filesystem::path progress; ///< no use any more
+  int repetitions = 0;            ///< measured ones in the timings file
+
+  /// Tells it: an Error of kind interrupted. Local, thread-safe.
+  [[nodiscard]] Error interruption() const;
+};
+
 /// Who is told what happens, on root alone, between and within repetitions. All may be empty. What
 /// on_start throws ends the run before any work, on every rank; the others must not throw.
 struct Observer {
   std::function<void(const RunStart&)> on_start;
   std::function<void(const Progress&)> on_progress; ///< may come often
   std::function<void(const Repetition&, int index, bool warm_up)> on_repetition;
+  std::function<void(const Kept&)> on_kept; ///< the timings file was made, or has grown
   std::function<void(const std::string&)> on_note;
+  /// Asked between repetitions and between the tasks of one: true ends the run on every rank.
+  std::function<bool()> stop;
 };
 
 /// What a run found. Whole on root; elsewhere only `status`.
@@ -150,8 +163,9 @@ struct RunReport {
 
 /// Does the run: refuses everything bad before any work, repeats, checks every answer, commits
 /// every repetition, writes the answer. Collective.
-/// @throws Error bad_input before work, failed_task, lost_peer. A wrong answer and a file that
-///         cannot be written after the work are reported, not thrown: the result is not lost
+/// @throws Error bad_input before work, failed_task, lost_peer; interrupted at root when its
+///         observer stops the run. A wrong answer and a file that cannot be written after the work
+///         are reported, not thrown: the result is not lost
 RunReport run(const Comm& comm, const Plan& plan, const std::vector<Workload>& workloads,
               const Observer& observer = {});
 

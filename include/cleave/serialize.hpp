@@ -99,7 +99,12 @@ public:
   void put(const T& value);
   void put_bytes(const void* first, std::size_t count) {
     const auto* bytes = static_cast<const std::byte*>(first);
-    bytes_.insert(bytes_.end(), bytes, bytes + count);
+    if (count > 64) {
+      bytes_.insert(bytes_.end(), bytes, bytes + count);
+    } else if (count > 0) { // GCC 12 would warn of an overflow that is none
+      bytes_.resize(bytes_.size() + count);
+      std::memcpy(bytes_.data() + bytes_.size() - count, bytes, count);
+    }
   }
   [[nodiscard]] const std::vector<std::byte>& bytes() const noexcept { return bytes_; }
   [[nodiscard]] std::vector<std::byte> take() { return std::exchange(bytes_, {}); }
