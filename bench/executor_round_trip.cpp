@@ -54,8 +54,7 @@ namespace {
 double round_trip(cleave::Executor& e, int number) {
   const std::vector<double> values = {0.5, 1.5, 2.5, 3.5};
   const auto start = bench::Clock::now();
-  const bench::Message message =
-      e.submit<&bench::answer>(number, values, "as it was").get();
+  const bench::Message message = e.submit<&bench::answer>(number, values, "as it was").get();
   const double seconds = std::chrono::duration<double>(bench::Clock::now() - start).count();
   const auto& [rank, sums, text] = message;
   bool right = rank != 0 && sums.size() == 4 && text == "as it was!";
@@ -85,7 +84,8 @@ void print_trips(const std::string& name, std::vector<double> seconds, const std
 
 /// The share of their time that workers work while root sleeps for `rest_s`.
 double busy_share(cleave::Executor& e, double task_s, double rest_s) {
-  const auto tasks = static_cast<std::size_t>(rest_s / task_s) * static_cast<std::size_t>(e.workers());
+  const auto tasks =
+      static_cast<std::size_t>(rest_s / task_s) * static_cast<std::size_t>(e.workers());
   const auto futures = e.map<&bench::work>(std::vector<double>(tasks, task_s));
   std::this_thread::sleep_for(std::chrono::duration<double>(rest_s));
   double busy = 0;
@@ -125,7 +125,8 @@ void measure(cleave::Executor& e, int trips, int rests) {
   }
   bench::print("null tasks, submitted all at once", bench::figure(rates), "a second");
   for (const double task_s : {0.01, 0.001, 0.0001})
-    bench::print_ratio("busy while root sleeps, tasks of " + std::to_string(task_s).substr(0, 6) + " s",
+    bench::print_ratio("busy while root sleeps, tasks of " + std::to_string(task_s).substr(0, 6) +
+                           " s",
                        {busy_share(e, task_s, 1.0), {}}, "> 0.95");
 }
 

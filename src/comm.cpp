@@ -129,6 +129,18 @@ void Comm::yield_at_once(bool on) const noexcept {
   transport_->meeting().yield_at_once(on);
 }
 
+bool Comm::yields() const noexcept {
+  return transport_->meeting().yields();
+}
+
+std::optional<Error> Comm::left() const {
+  return transport_->meeting().left();
+}
+
+std::unique_ptr<Mail> Comm::mail(int peer, std::int64_t piece_bytes) const {
+  return transport_->mail(peer, static_cast<std::size_t>(piece_bytes));
+}
+
 void Comm::broadcast(std::span<std::byte> bytes, int root) const {
   barrier(); // here a late rank is waited for asleep
   in_messages(bytes, options().message_limit,

@@ -24,6 +24,7 @@ TaskRange tasks_in(const Leaves& leaves, TaskRange chunk) {
 constexpr std::int64_t dear_ns = 8 * chunk_ns; // worth to be drawn first the next time
 constexpr std::size_t most_dear = 16;          // of a worker
 constexpr double chunks_a_worker = 128;        // of what is not dear
+constexpr std::size_t most_experiences = 256;
 
 /// Keeps the dearest.
 void remember(std::vector<CostedChunk>& dear, const CostedChunk& chunk) {
@@ -73,6 +74,8 @@ void Engine::compute_own(TaskRange own, const Leaves& leaves, const Body& body) 
   pull_all(chunks, sequence, leaves, [&](Worker& worker, TaskRange chunk) {
     body(worker, {own.first + chunk.first, own.first + chunk.last});
   });
+  for (Hand& hand : hands_)
+    hand.dear.clear(); // of use where chunks are drawn by all
 }
 
 void Engine::pull_all(Chunks chunks, const ChunkSequence& sequence, const Leaves& leaves,
@@ -225,6 +228,8 @@ void Engine::learn() {
   const double share = rest_ns / (chunks_a_worker * workers_.count());
   const double each = rest_ns / static_cast<double>(std::max(rest, std::int64_t{1}));
   all.rest = static_cast<std::int64_t>(std::max(share, double{chunk_ns}) / std::max(each, 1.0)) + 1;
+  if (experiences_.size() >= most_experiences)
+    experiences_.clear();
   experiences_[form_] = std::move(all);
 }
 

@@ -1,14 +1,11 @@
 #include "meeting.hpp"
 
-#include <linux/futex.h>
+#include "futex.hpp"
+
 #include <sched.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
-#include <ctime>
-#include <limits>
 #include <utility>
 
 namespace cleave {
@@ -38,21 +35,12 @@ constexpr int spins = 32; // between two looks at the clock
 constexpr auto spin_time = std::chrono::microseconds(50);
 constexpr auto nap = std::chrono::milliseconds(500); // between looks at who has left
 
-void pause() noexcept {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
+void sleep_on(std::atomic<std::uint32_t>& word, std::uint32_t value) noexcept {
+  futex_wait(word, value, FUTEX_BITSET_MATCH_ANY, Clock::now() + nap);
 }
 
-void futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t value) {
-  const timespec limit{.tv_sec = 0, .tv_nsec = std::chrono::nanoseconds(nap).count()};
-  syscall(SYS_futex, &word, FUTEX_WAIT, value, &limit, nullptr, 0);
-}
-
-void futex_wake_all(std::atomic<std::uint32_t>& word) noexcept {
-  syscall(SYS_futex, &word, FUTEX_WAKE, std::numeric_limits<int>::max(), nullptr, nullptr, 0);
+void wake_all(std::atomic<std::uint32_t>& word) noexcept {
+  futex_wake(word, FUTEX_BITSET_MATCH_ANY);
 }
 
 void fold(Agreement& into, const Words& words) noexcept {
@@ -97,7 +85,7 @@ void Meeting::wait(std::atomic<std::uint32_t>& word, std::atomic<std::uint32_t>&
       asleep.fetch_add(1);
     const bool come = ready();
     if (!come)
-      futex_wait(word, value);
+      sleep_on(word, value);
     if (asleep_mark != 0)
       asleep.store(0);
     else
@@ -131,7 +119,7 @@ Agreement Meeting::agree(const Words& words,
     mine.arrived.store(round);
     if (gate_->awaited.load() == static_cast<std::uint32_t>(place_ + 1)) {
       gate_->bell.fetch_add(1);
-      futex_wake_all(gate_->bell);
+      wake_all(gate_->bell);
     }
     wait(
         gate_->released, gate_->asleep, 0, [&] { return gate_->released.load() == round; },
@@ -143,7 +131,7 @@ Agreement Meeting::agree(const Words& words,
   gate_->outcome = outcome;
   gate_->released.store(round);
   if (gate_->asleep.load() != 0)
-    futex_wake_all(gate_->released);
+    wake_all(gate_->released);
   return outcome;
 }
 
@@ -154,8 +142,8 @@ void Meeting::leave(const std::string& reason) noexcept {
     gate_->left.store(static_cast<std::uint32_t>(place_ + 1));
   }
   gate_->bell.fetch_add(1);
-  futex_wake_all(gate_->bell);
-  futex_wake_all(gate_->released);
+  wake_all(gate_->bell);
+  wake_all(gate_->released);
 }
 
 std::optional<Error> Meeting::left() const {

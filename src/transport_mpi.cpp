@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -21,6 +22,7 @@ namespace mpi = boost::mpi;
 using Clock = std::chrono::steady_clock;
 
 constexpr int tag = 1; // one conversation on a communicator of our own
+constexpr int mail_tag = 2;
 constexpr auto spin_time = std::chrono::microseconds(200);
 constexpr auto longest_nap = std::chrono::milliseconds(1);
 
@@ -49,6 +51,69 @@ decltype(auto) checked(Call call) {
     throw Error(ErrorKind::lost_peer, std::string("MPI failed: ") + error.what());
   }
 }
+
+/// One piece of each direction is under way at a time, in a buffer of its own.
+class MpiMail final : public Mail {
+public:
+  MpiMail(mpi::communicator world, int peer, std::size_t piece_bytes)
+      : world_(std::move(world)), peer_(peer), out_(piece_bytes), in_(piece_bytes) {}
+  MpiMail(const MpiMail&) = delete;
+  MpiMail& operator=(const MpiMail&) = delete;
+
+  ~MpiMail() override {
+    try { // nothing more comes; what was sent has arrived, or nobody is there to take it
+      for (std::optional<mpi::request>* request : {&sending_, &receiving_})
+        if (*request && !(*request)->test()) {
+          (*request)->cancel();
+          if (request == &receiving_)
+            (*request)->wait();
+        }
+    } catch (const mpi::exception&) { // MPI is broken: others say so
+    }
+  }
+
+  bool try_send(std::span<const std::byte> piece) override {
+    if (!sent())
+      return false;
+    std::ranges::copy(piece, out_.begin());
+    checked([&] {
+      sending_ = world_.isend(peer_, mail_tag, reinterpret_cast<const char*>(out_.data()),
+                              static_cast<int>(piece.size()));
+    });
+    return true;
+  }
+
+  bool sent() override {
+    return checked([&] {
+      if (sending_ && sending_->test())
+        sending_.reset();
+      return !sending_;
+    });
+  }
+
+  std::size_t try_receive(std::span<std::byte> room) override {
+    return checked([&]() -> std::size_t {
+      if (!receiving_)
+        receiving_ = world_.irecv(peer_, mail_tag, reinterpret_cast<char*>(in_.data()),
+                                  static_cast<int>(in_.size()));
+      const auto status = receiving_->test();
+      if (!status)
+        return 0;
+      receiving_.reset();
+      const auto count = static_cast<std::size_t>(status->count<char>().value());
+      std::copy_n(in_.begin(), count, room.begin());
+      return count;
+    });
+  }
+
+private:
+  mpi::communicator world_;
+  int peer_;
+  std::vector<std::byte> out_;
+  std::vector<std::byte> in_;
+  std::optional<mpi::request> sending_;
+  std::optional<mpi::request> receiving_;
+};
 
 class MpiTransport final : public Transport {
 public:
@@ -85,6 +150,10 @@ public:
                           static_cast<int>(bytes.size())),
              source);
     });
+  }
+
+  std::unique_ptr<Mail> mail(int peer, std::size_t piece_bytes) override {
+    return std::make_unique<MpiMail>(world_, peer, piece_bytes);
   }
 
   void broadcast(std::span<std::byte> bytes, int root) override {

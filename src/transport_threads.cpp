@@ -26,13 +26,31 @@ Ranks ranks_as_threads(int count, int ranks_per_node) {
 
 } // namespace
 
-/// What the ranks of one process share: a mailbox for every pair.
+/// What the ranks of one process share: a mailbox for every pair, and one for its Mail.
 class ThreadHub {
 public:
   void put(int from, int to, std::span<const std::byte> bytes) {
     const std::lock_guard lock(mutex_);
     boxes_[{from, to}].emplace_back(bytes.begin(), bytes.end());
     news_.notify_all();
+  }
+
+  /// Unless the one before has not been taken, or when there is nothing to send.
+  bool try_put(int from, int to, std::span<const std::byte> bytes) {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::byte>& box = mail_[{from, to}];
+    if (!box.empty())
+      return false;
+    box.assign(bytes.begin(), bytes.end());
+    return true;
+  }
+
+  std::vector<std::byte> try_take(int from, int to) {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::byte> bytes = std::exchange(mail_[{from, to}], {});
+    if (bytes.empty() && !closed_.empty())
+      throw Error(ErrorKind::lost_peer, closed_);
+    return bytes;
   }
 
   std::vector<std::byte> take(int from, int to) {
@@ -70,10 +88,34 @@ private:
   std::condition_variable news_;
   std::string closed_; // why nothing more will come
   std::map<std::pair<int, int>, std::deque<std::vector<std::byte>>> boxes_;
+  std::map<std::pair<int, int>, std::vector<std::byte>> mail_;
   std::vector<std::weak_ptr<ThreadHub>> children_;
 };
 
 namespace {
+
+class ThreadMail final : public Mail {
+public:
+  ThreadMail(std::shared_ptr<ThreadHub> hub, int own, int peer)
+      : hub_(std::move(hub)), own_(own), peer_(peer) {}
+
+  bool try_send(std::span<const std::byte> piece) override {
+    return hub_->try_put(own_, peer_, piece);
+  }
+
+  bool sent() override { return hub_->try_put(own_, peer_, {}); }
+
+  std::size_t try_receive(std::span<std::byte> room) override {
+    const std::vector<std::byte> piece = hub_->try_take(peer_, own_);
+    std::ranges::copy(piece, room.begin());
+    return piece.size();
+  }
+
+private:
+  std::shared_ptr<ThreadHub> hub_;
+  int own_;
+  int peer_;
+};
 
 class ThreadTransport final : public Transport {
 public:
@@ -97,6 +139,10 @@ public:
   void receive(std::span<std::byte> bytes, int source) override {
     const std::vector<std::byte> message = hub_->take(source, rank_);
     std::ranges::copy(message, bytes.begin());
+  }
+
+  std::unique_ptr<Mail> mail(int peer, std::size_t) override {
+    return std::make_unique<ThreadMail>(hub_, rank_, peer);
   }
 
   void broadcast(std::span<std::byte> bytes, int root) override {

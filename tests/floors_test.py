@@ -35,6 +35,7 @@ ROWS = [
 MODULE_OF = {
     "build_info": "provenance",
     "doctor": "layout",
+    "futex": "comm",
     "image": "data",
     "machine": "discover",
     "main": "app",

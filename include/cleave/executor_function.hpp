@@ -37,9 +37,9 @@ struct TaskFunction {
 
 /// What the table of this program holds.
 struct TaskTable {
-  std::vector<Thunk> thunks;   ///< by number
-  std::string signatures;      ///< in order, a line each
-  std::string ambiguous;       ///< signature of two different functions; empty: there are none
+  std::vector<Thunk> thunks; ///< by number
+  std::string signatures;    ///< in order, a line each
+  std::string ambiguous;     ///< signature of two different functions; empty: there are none
 };
 
 /// The functions entered so far, which get their numbers. Thread-safe.
@@ -65,10 +65,11 @@ struct TaskForm<R (*)(P...)> {
   template <std::size_t I>
   using Argument = std::tuple_element_t<I, Values>;
 
-  static_assert(!std::disjunction_v<std::conjunction<std::is_lvalue_reference<P>,
-                    std::negation<std::is_const<std::remove_reference_t<P>>>,
-                    std::negation<std::is_same<P, Worker&>>>...>,
-                "a task cannot change its caller's arguments: take them by value or const reference");
+  static_assert(
+      !std::disjunction_v<std::conjunction<std::is_lvalue_reference<P>,
+                                           std::negation<std::is_const<std::remove_reference_t<P>>>,
+                                           std::negation<std::is_same<P, Worker&>>>...>,
+      "a task cannot change its caller's arguments: take them by value or const reference");
   static_assert(std::is_void_v<R> || Portable<Result>,
                 "results travel between ranks: no pointers, references or views");
 };

@@ -45,14 +45,6 @@ struct BandShape {
 
 namespace detail {
 
-template <class F, class... Args>
-decltype(auto) call_task(F& f, Worker& worker, Args&&... args) {
-  if constexpr (std::is_invocable_v<F&, Args..., Worker&>)
-    return std::invoke(f, std::forward<Args>(args)..., worker);
-  else
-    return std::invoke(f, std::forward<Args>(args)...);
-}
-
 template <class R>
 struct Returned {
   static_assert(!std::is_void_v<R>, "a task of map must return a value");

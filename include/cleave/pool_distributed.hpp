@@ -3,7 +3,7 @@
 #pragma once
 
 #include "cleave/pool.hpp"
-#include "cleave/pool_reduce.hpp"
+#include "cleave/pool_leaves.hpp"
 
 #include <algorithm>
 

@@ -3,29 +3,13 @@
 #pragma once
 
 #include "cleave/pool.hpp"
+#include "cleave/pool_leaves.hpp"
 
 #include <algorithm>
 
 namespace cleave {
 
 namespace detail {
-
-/// One leaf of a reduction.
-struct LeafTasks {
-  std::int64_t leaf;
-  TaskRange tasks;
-};
-
-/// Folds a leaf and adds it to the tree; what that throws is a failure of the leaf's first task.
-template <class R, class Op, class Fold>
-void add_leaf(Engine& engine, Worker& worker, LeafTree<R, Op>& tree, LeafTasks at, Fold fold) {
-  try {
-    if (std::optional<R> partial = fold())
-      tree.add({at.leaf, 0, std::move(*partial)});
-  } catch (...) {
-    engine.fail(worker, at.tasks.first, std::current_exception());
-  }
-}
 
 /// What a rank's workers have, joined as far as it goes.
 template <class R, class Op>
@@ -113,40 +97,6 @@ R Pool::run_reduce(In& in, const detail::CallForm& form, std::int64_t tasks, Op 
   engine.count_bytes(in.bytes_moved(), 0);
   return join_trees(trees, op, std::move(identity));
 }
-
-namespace detail {
-
-/// Folds one leaf left to right; nothing when a task threw.
-template <class R, class F, class Op, class Items>
-std::optional<R> fold_leaf(Engine& engine, F& f, Op& op, const R& identity, Worker& worker,
-                           TaskRange range, const Items& items) {
-  R all = identity;
-  std::int64_t i = range.first;
-  try {
-    for (; i < range.last; ++i) {
-      worker.begin_task(i);
-      all = op(std::move(all), call_task(f, worker, items[i]));
-    }
-  } catch (...) {
-    engine.fail(worker, i, std::current_exception());
-    return std::nullopt;
-  }
-  return all;
-}
-
-/// One call for a whole leaf; nothing when it threw.
-template <class R, class F, class... Args>
-std::optional<R> call_leaf(Engine& engine, F& f, Worker& worker, TaskRange range, Args&&... args) {
-  worker.begin_task(range.first);
-  try {
-    return call_task(f, worker, range, std::forward<Args>(args)...);
-  } catch (...) {
-    engine.fail(worker, range.first, std::current_exception());
-    return std::nullopt;
-  }
-}
-
-} // namespace detail
 
 template <class F, class Op, class R>
 R Pool::map_reduce(F f, std::int64_t n, Op op, R identity, LeafOptions leaves) {

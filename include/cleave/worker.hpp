@@ -6,9 +6,11 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
+#include <type_traits>
 #include <typeindex>
 #include <utility>
 
@@ -85,5 +87,18 @@ private:
   const std::atomic<std::uint32_t>* stop_ = nullptr; // the number of the last call that failed
   std::map<std::type_index, std::shared_ptr<void>> locals_;
 };
+
+namespace detail {
+
+/// Calls a task, with the worker as last argument when it asks for it.
+template <class F, class... Args>
+decltype(auto) call_task(F& f, Worker& worker, Args&&... args) {
+  if constexpr (std::is_invocable_v<F&, Args..., Worker&>)
+    return std::invoke(f, std::forward<Args>(args)..., worker);
+  else
+    return std::invoke(f, std::forward<Args>(args)...);
+}
+
+} // namespace detail
 
 } // namespace cleave

@@ -8,6 +8,7 @@
 #include "cleave/session.hpp"
 #include "command.hpp"
 #include "ending.hpp"
+#include "interruption.hpp"
 #include "json.hpp"
 #include "output.hpp"
 #include "text.hpp"
@@ -64,7 +65,7 @@ CommOptions comm_options(const Command& command, Log& log) {
 }
 
 int run_job(const Comm& comm, const Command& command, const std::vector<Workload>& workloads,
-            Log& log) {
+            Log& log, Interruption& interruption) {
   const Plan plan = agree_on_plan(comm, command.request, workloads);
   log->debug("plan agreed: {}, schedule {}", plan.workload, plan.schedule.text());
   const bool text = !command.json && !command.quiet;
@@ -84,8 +85,11 @@ int run_job(const Comm& comm, const Command& command, const std::vector<Workload
     if (text && command.verbose) // what gets lost is told at the end: the work must go on
       static_cast<void>(print(repetition_text(repetition, index, warm_up)));
   };
+  observer.on_kept = [&](const Kept& kept) { interruption.keep(kept); };
   observer.on_note = [&](const std::string& note) { log->info("{}", note); };
+  observer.stop = Interruption::requested;
   const RunReport report = run(comm, plan, workloads, observer);
+  interruption.disarm();
   if (!comm.is_root())
     return report.status;
   progress.clear();
@@ -116,20 +120,26 @@ int show_layout(const Comm& comm, const Command& command) {
 // What this rank does once MPI is there; every failure ends all ranks together.
 int work(const Session& session, const Command& command, const std::vector<Workload>& workloads) {
   Log log(command.log_level, launched_rank());
+  Interruption interruption(launched_rank() == 0,
+                            [&](const Error& error) { tell(error, command.json); });
+  take_lost_output_for_errors();
   Ending ending;
   std::optional<Comm> comm; // outlives the failure, whose ranks may still be waiting in it
   try {
     comm.emplace(session, comm_options(command, log));
-    ending.status = command.verb == Verb::layout ? show_layout(*comm, command)
-                                                 : run_job(*comm, command, workloads, log);
+    ending.status = command.verb == Verb::layout
+                        ? show_layout(*comm, command)
+                        : run_job(*comm, command, workloads, log, interruption);
   } catch (...) {
     ending.error = current_error();
     ending.status = exit_status(ending.error->kind());
     if (comm)
       comm->leave(ending.error->what());
   }
-  return end_together(ending,
-                      [&](const Error& error, int rank) { tell(error, command.json, rank); });
+  return end_together(ending, [&](const Error& error, int rank) {
+    interruption.disarm();
+    tell(error, command.json, rank);
+  });
 }
 
 // With -n and no launcher around: refuse what is wrong at once, then become mpirun.

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 
@@ -28,6 +29,11 @@ void hold_standard_streams() noexcept {
     const int held = open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
     static_cast<void>(held);
   }
+}
+
+void take_lost_output_for_errors() noexcept {
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 void require_output() {

@@ -14,6 +14,10 @@ namespace cleave::app {
 /// their numbers and is printed into. Call it first. Local.
 void hold_standard_streams() noexcept;
 
+/// Makes a reader that has gone, and a file that has reached the size limit of the shell, failures
+/// to write like any other instead of the death of this process. Local.
+void take_lost_output_for_errors() noexcept;
+
 /// Refuses a standard output that was closed, before anything is computed for it. Local.
 /// @throws Error io
 void require_output();

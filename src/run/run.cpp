@@ -64,7 +64,10 @@ private:
     options.seed = plan_.seed;
     options.trace = plan_.trace;
     options.comm = comm.options();
-    options.on_progress = [this](double fraction) { tell_progress(fraction); };
+    options.on_progress = [this](double fraction) {
+      tell_progress(fraction);
+      stop_if_asked();
+    };
     return options;
   }
 
@@ -101,7 +104,9 @@ private:
                   {file.parent_path().string(), 0, ""});
     }
     report_.timings_file = file;
-    progress_.emplace(beside(file, ".progress"), plan_.workload);
+    kept_ = {file, beside(file, ".progress"), 0};
+    progress_.emplace(kept_.progress, plan_.workload);
+    tell_kept();
   }
 
   void repeat() {
@@ -122,9 +127,28 @@ private:
     current_.warm_up = warm_up;
     tell_progress(0);
     pool_.begin_repetition();
-    job_->run(pool_);
+    compute();
     Repetition measured = pool_.end_repetition();
     return pool_.from_root([&] { return record(std::move(measured), index, warm_up); });
+  }
+
+  // What stops the run between two tasks comes back as their failure.
+  void compute() {
+    try {
+      job_->run(pool_);
+    } catch (const MapError&) {
+      if (!stopped_)
+        throw;
+    }
+    if (stopped_) // the job may have coped with it
+      throw kept_.interruption();
+  }
+
+  // Root.
+  void stop_if_asked() {
+    stopped_ = stopped_ || (observer_.stop && observer_.stop());
+    if (stopped_)
+      throw kept_.interruption();
   }
 
   // Root: checks the answer, commits the repetition and decides for all whether to go on.
@@ -143,6 +167,8 @@ private:
       return Next::budget_spent;
     }
     report_.stopped_by = "repetitions";
+    if (current_.repetition + 1 < current_.repetitions)
+      stop_if_asked();
     return Next::go_on;
   }
 
@@ -173,10 +199,17 @@ private:
       else
         store_->commit(index, measured);
       ++committed_;
+      kept_.repetitions += warm_up ? 0 : 1;
+      tell_kept();
     } catch (const Error& error) {
       report_.errors.push_back(error);
       store_.reset();
     }
+  }
+
+  void tell_kept() const {
+    if (observer_.on_kept)
+      observer_.on_kept(kept_);
   }
 
   // Root: the answer, its figures and its files. Returns the exit status for all ranks.
@@ -281,9 +314,22 @@ private:
   Progress current_;
   std::int64_t began_ns_ = 0;
   int committed_ = 0;
+  Kept kept_;            // root
+  bool stopped_ = false; // root
 };
 
 } // namespace
+
+Error Kept::interruption() const {
+  if (repetitions == 0)
+    return {ErrorKind::interrupted, "interrupted before the first repetition was done"};
+  return {ErrorKind::interrupted,
+          "interrupted; it keeps the " +
+              (repetitions == 1 ? "repetition that was"
+                                : std::to_string(repetitions) + " repetitions that were") +
+              " done",
+          {timings.string(), 0, ""}};
+}
 
 RunReport run(const Comm& comm, const Plan& plan, const std::vector<Workload>& workloads,
               const Observer& observer) {

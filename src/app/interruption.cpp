@@ -1,0 +1,84 @@
+#include "interruption.hpp"
+
+#include <semaphore.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <utility>
+
+namespace cleave::app {
+namespace {
+
+using namespace std::chrono_literals;
+
+// mpirun kills one second after it has passed SIGTERM on. The others leave root time to speak: when
+// they end, mpirun ends root.
+constexpr auto grace = 500ms;
+constexpr auto grace_of_others = 700ms;
+
+constexpr std::array signals = {SIGINT, SIGTERM};
+
+// A handler can reach nothing else.
+std::atomic<bool> has_come = false;
+sem_t news;
+
+extern "C" void note_signal(int /*number*/) {
+  has_come.store(true);
+  sem_post(&news);
+}
+
+} // namespace
+
+Interruption::Interruption(bool is_root, std::function<void(const Error&)> tell)
+    : is_root_(is_root), tell_(std::move(tell)) {
+  sem_init(&news, 0, 0);
+  for (const int number : signals) {
+    struct sigaction before {};
+    struct sigaction action {};
+    action.sa_handler = note_signal;
+    action.sa_flags = SA_RESTART | static_cast<int>(SA_RESETHAND);
+    sigaction(number, nullptr, &before);
+    if (before.sa_handler != SIG_IGN)
+      sigaction(number, &action, nullptr);
+  }
+  watcher_ = std::jthread([this] { watch(); });
+}
+
+Interruption::~Interruption() {
+  disarm();
+  sem_post(&news);
+}
+
+bool Interruption::requested() noexcept {
+  return has_come.load();
+}
+
+void Interruption::keep(const Kept& kept) {
+  const std::lock_guard lock(mutex_);
+  kept_ = kept;
+}
+
+void Interruption::disarm() {
+  const std::lock_guard lock(mutex_);
+  disarmed_ = true;
+  disarming_.notify_one();
+}
+
+void Interruption::watch() {
+  while (sem_wait(&news) != 0) { // until it is not for a signal that it returned
+  }
+  std::unique_lock lock(mutex_);
+  if (disarming_.wait_for(lock, is_root_ ? grace : grace_of_others, [this] { return disarmed_; }))
+    return;
+  const Error error = kept_.interruption();
+  if (is_root_)
+    tell_(error);
+  std::error_code ignored;
+  std::filesystem::remove(kept_.progress, ignored);
+  _exit(exit_status(error.kind())); // with the lock held: nobody tells anything else
+}
+
+} // namespace cleave::app

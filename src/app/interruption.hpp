@@ -1,0 +1,46 @@
+/// @file
+/// What Ctrl-C and SIGTERM do to a run: it ends soon, and one message says what is kept.
+#pragma once
+
+#include "cleave/run.hpp"
+
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+namespace cleave::app {
+
+/// While it lives, SIGINT and SIGTERM ask the run to end: requested() turns true. Where that has
+/// not ended it within half a second, in a long task say, root tells what is kept, and the process
+/// ends as it is, which timings files survive. A second signal kills. Signals that the program's
+/// parent had ignored stay ignored. One a process.
+class Interruption {
+public:
+  /// @param tell reports on root; called at most once, from a thread of its own
+  Interruption(bool is_root, std::function<void(const Error&)> tell);
+  Interruption(const Interruption&) = delete;
+  Interruption& operator=(const Interruption&) = delete;
+  ~Interruption();
+
+  /// Whether a signal has come. Local, thread-safe.
+  [[nodiscard]] static bool requested() noexcept;
+  /// What an end from now on leaves behind.
+  void keep(const Kept& kept);
+  /// The run has ended, and the caller is about to tell how: signals do nothing any more. Does not
+  /// return where a signal is ending the process already.
+  void disarm();
+
+private:
+  void watch();
+
+  bool is_root_;
+  std::function<void(const Error&)> tell_;
+  std::mutex mutex_;
+  std::condition_variable disarming_;
+  bool disarmed_ = false;
+  Kept kept_;
+  std::jthread watcher_;
+};
+
+} // namespace cleave::app

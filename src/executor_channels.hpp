@@ -1,0 +1,69 @@
+/// @file
+/// The channels of one run: to every rank a ring from root and one back, in memory that both share
+/// or, between nodes, in memory of either side's own, carried from one to the other by messages.
+#pragma once
+
+#include "cleave/comm.hpp"
+#include "executor_ring.hpp"
+
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+namespace cleave::detail {
+
+/// The two rings between root and a rank.
+struct Channel {
+  Ring to_rank;
+  Ring to_root;
+};
+
+class Channels {
+public:
+  /// Collective. @throws Error io on every rank when the node's ranks have no room to share
+  explicit Channels(const Comm& comm);
+  Channels(const Channels&) = delete;
+  Channels& operator=(const Channels&) = delete;
+
+  /// At root: that of any other rank. Elsewhere: that of this rank.
+  [[nodiscard]] Channel& of(int rank) { return channels_[static_cast<std::size_t>(rank)]; }
+  /// Rung when something comes to root's ends of the rings; on other nodes for who carries.
+  [[nodiscard]] Bell& bell() noexcept { return *bell_; }
+
+  /// Whether this rank must carry(): some channel leads to another node.
+  [[nodiscard]] bool carries() const noexcept { return !couriers_.empty(); }
+  /// Carries what can be carried without waiting. By one thread, the only one that calls MPI.
+  /// @return whether anything moved
+  bool carry();
+  /// Whether all that this rank wrote has left it. By the same thread.
+  [[nodiscard]] bool carried();
+
+private:
+  /// Bytes that begin where cache lines do, pairs of which the prefetcher fetches.
+  struct alignas(128) Line {
+    std::array<std::byte, 128> bytes{};
+  };
+  struct Courier {
+    Ring* outward;
+    Ring* inward;
+    std::unique_ptr<Mail> mail;
+  };
+  [[nodiscard]] std::span<std::byte> own_memory(std::size_t bytes);
+  /// @param carried by root itself, which alone sees this memory
+  [[nodiscard]] Channel channel_in(std::span<std::byte> memory, bool carried) const;
+  void share(const Comm& comm);
+  void carry_to(const Comm& comm, int rank);
+  [[nodiscard]] bool carry(Courier& courier);
+
+  std::size_t ring_bytes_;
+  std::size_t piece_bytes_;
+  NodeWindow window_;
+  std::vector<std::vector<Line>> own_memory_;
+  Bell* bell_ = nullptr;
+  std::vector<Channel> channels_; // by rank
+  std::vector<Courier> couriers_;
+  std::vector<std::byte> piece_;
+};
+
+} // namespace cleave::detail

@@ -1,0 +1,363 @@
+#include "executor_dispatcher.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace cleave::detail {
+namespace {
+
+// Whom the bell wakes.
+constexpr std::uint32_t service_thread = 1;
+constexpr std::uint32_t main_thread = 2;
+
+Raise cancellation(std::int64_t task, const std::string& why) {
+  return [text = "task " + std::to_string(task) + " was cancelled" + why] {
+    throw Error(ErrorKind::failed_task, text);
+  };
+}
+
+} // namespace
+
+Dispatcher::Dispatcher(const Pool& pool, Channels& channels, std::vector<Thunk> thunks)
+    : comm_(pool.comm()), channels_(channels), bell_(channels.bell()), thunks_(std::move(thunks)),
+      spins_(!comm_.yields()), workers_(pool.workers()),
+      own_(workers_of(pool.layout(), comm_.rank(), pool.options().seed)) {
+  const std::vector<RankPlace>& places = pool.layout().ranks();
+  for (int r = 1; r < comm_.size(); ++r)
+    remotes_.emplace_back(r, places[static_cast<std::size_t>(r)].threads, channels.of(r));
+  const int own = static_cast<int>(own_.size());
+  try {
+    start_threads(threads_, places.front(), own + 1, [this, own](int thread) {
+      if (thread == own)
+        serve();
+      else
+        work(own_[static_cast<std::size_t>(thread)]);
+    });
+  } catch (...) {
+    stop();
+    throw;
+  }
+}
+
+Dispatcher::~Dispatcher() {
+  stop();
+}
+
+void Dispatcher::stop() noexcept {
+  {
+    const Lock lock(mutex_);
+    over_ = true;
+  }
+  own_news_.notify_all();
+  start();
+  bell_.ring();
+  threads_.clear();
+}
+
+/// Lets the service thread call MPI.
+void Dispatcher::start() noexcept {
+  begun_ = true;
+  begun_.notify_one();
+}
+
+std::exception_ptr Dispatcher::run(const std::function<void()>& function) {
+  start();
+  std::exception_ptr failure;
+  try {
+    function();
+  } catch (...) {
+    failure = std::current_exception();
+    cancel_queued();
+  }
+  wait([this] { return unready_ == 0; }, std::nullopt);
+  dismiss();
+  stop();
+  if (!lost_)
+    return failure;
+  comm_.leave("it cannot run the Executor any longer");
+  throw Error(*lost_);
+}
+
+/// Gives every rank its last order.
+void Dispatcher::dismiss() {
+  {
+    const Lock lock(mutex_);
+    for (Remote& remote : remotes_)
+      send(remote, make_frame(0, Frame::last_order, {}));
+  }
+  wait(
+      [this] {
+        return is_lost_ || std::ranges::none_of(remotes_, [](const Remote& remote) {
+                 return remote.crowded.load();
+               });
+      },
+      std::nullopt);
+}
+
+// ---- The queue ----
+
+TaskPointer Dispatcher::submit(std::uint32_t function, std::vector<std::byte> arguments,
+                               int priority) {
+  const Lock lock(mutex_);
+  if (lost_)
+    throw Error(*lost_);
+  const std::int64_t number = submitted_++;
+  auto task = std::make_shared<Task>(*this, number, priority,
+                                     make_frame(number, function, std::move(arguments)));
+  queue_.emplace(task->key, task);
+  queued_ = queue_.size();
+  ++unready_;
+  dispatch();
+  return task;
+}
+
+TaskPointer Dispatcher::pop() {
+  TaskPointer task = std::move(queue_.begin()->second);
+  queue_.erase(queue_.begin());
+  queued_ = queue_.size();
+  task->status = Task::Status::begun;
+  return task;
+}
+
+/// Idle workers of other ranks first: root's main thread may need a core of root's. While more
+/// tasks are queued than there are workers, a busy one gets its next task beforehand; not later,
+/// since that task could begin on a worker that is idle by then.
+void Dispatcher::dispatch() {
+  while (!queue_.empty()) {
+    Remote* remote = remote_with_less_than(1);
+    if (remote == nullptr && std::cmp_greater(queue_.size(), workers_))
+      remote = remote_with_less_than(2);
+    if (remote == nullptr)
+      break;
+    TaskPointer task = pop();
+    send(*remote, std::move(task->order));
+    remote->begun.push_back(std::move(task));
+  }
+  if (!queue_.empty() && own_asleep_ > 0)
+    own_news_.notify_one();
+}
+
+Dispatcher::Remote* Dispatcher::remote_with_less_than(int tasks_a_thread) {
+  for (std::size_t i = 0; i < remotes_.size(); ++i) {
+    Remote& remote = remotes_[turn_];
+    turn_ = (turn_ + 1) % remotes_.size();
+    if (std::cmp_less(remote.begun.size(), tasks_a_thread * remote.threads))
+      return &remote;
+  }
+  return nullptr;
+}
+
+bool Dispatcher::cancel(Task& task) {
+  const Lock lock(mutex_);
+  if (queue_.erase(task.key) == 0)
+    return false;
+  queued_ = queue_.size();
+  finish(task, {}, cancellation(task.number, ""));
+  return true;
+}
+
+void Dispatcher::cancel_queued() {
+  const Lock lock(mutex_);
+  while (!queue_.empty()) {
+    const TaskPointer task = pop();
+    finish(*task, {}, cancellation(task->number, ": the Executor's function threw"));
+  }
+}
+
+void Dispatcher::finish(Task& task, std::vector<std::byte> result, Raise raise) {
+  if (task.ready())
+    return;
+  task.result = std::move(result);
+  task.raise = std::move(raise);
+  task.order = {};
+  task.status = Task::Status::ready;
+  for (const Task::Listener& listener : std::exchange(task.listeners, {}))
+    listener.list->arrive(listener.index);
+  --unready_; // at last: who sees none unready may end the run
+}
+
+void Dispatcher::listen(Arrivals::List& list) {
+  const Lock lock(mutex_);
+  for (std::size_t i = 0; i < list.tasks.size(); ++i)
+    if (Task& task = *list.tasks[i]; task.ready())
+      list.arrive(i);
+    else
+      task.listeners.push_back({&list, i});
+}
+
+void Dispatcher::forget(const Arrivals::List& list) {
+  const Lock lock(mutex_);
+  for (const TaskPointer& task : list.tasks)
+    std::erase_if(task->listeners,
+                  [&list](const Task::Listener& listener) { return listener.list == &list; });
+}
+
+// ---- The channels ----
+
+void Dispatcher::send(Remote& remote, Frame frame) {
+  remote.writer.push(std::move(frame));
+  flush(remote);
+}
+
+void Dispatcher::flush(Remote& remote) {
+  remote.crowded = !remote.writer.flush(remote.channel.to_rank);
+  // Whoever looks after the channels goes on when there is room, which may be at once.
+  if (remote.crowded && remote.channel.to_rank.ask_room() > 0)
+    bell_.ring();
+}
+
+bool Dispatcher::news() {
+  return std::ranges::any_of(remotes_, [](Remote& remote) {
+    return remote.channel.to_root.filled() > 0 ||
+           (remote.crowded && remote.channel.to_rank.room() > 0);
+  });
+}
+
+/// Takes what has come, writes what there is room for. One pass, so that nobody who waits for the
+/// lock waits long. @return whether there was anything
+bool Dispatcher::take_news() {
+  if (!news())
+    return false;
+  const Lock lock(mutex_);
+  for (Remote& remote : remotes_) {
+    if (remote.crowded)
+      flush(remote);
+    while (remote.channel.to_root.filled() > 0) {
+      auto answer = remote.reader.read(remote.channel.to_root);
+      if (!answer)
+        break;
+      take_answer(remote, std::move(*answer));
+    }
+  }
+  dispatch();
+  if (main_waits_)
+    bell_.ring(); // when this is the service thread
+  return true;
+}
+
+void Dispatcher::take_answer(Remote& remote, Frame answer) {
+  const auto found = std::ranges::find(remote.begun, answer.header.task,
+                                       [](const TaskPointer& task) { return task->number; });
+  if (found == remote.begun.end())
+    return; // given up for lost
+  const TaskPointer task = std::move(*found);
+  remote.begun.erase(found);
+  settle(*task, std::move(answer), remote.rank);
+}
+
+void Dispatcher::settle(Task& task, Frame answer, int rank) {
+  if (answer.header.word == Frame::threw || !answer.whole())
+    finish(task, {}, [failure = failure_in(answer, rank, comm_.host_of(rank))] {
+      throw MapError({failure});
+    });
+  else
+    finish(task, std::move(answer.payload));
+}
+
+// ---- The threads ----
+
+bool Dispatcher::wait(const std::function<bool()>& ready, const Deadline& deadline) {
+  if (ready())
+    return true;
+  main_waits_ = true;
+  bell_.asleep.store(0); // awake, and attending in the service thread's stead
+  const bool come = wait_on(
+      bell_, main_thread, spins_, deadline,
+      [&] {
+        take_news();
+        return ready();
+      },
+      [this] { look(); });
+  main_waits_ = false;
+  bell_.asleep.store(service_thread);
+  take_news(); // what came before the service thread could be woken for it
+  return come;
+}
+
+void Dispatcher::work(Worker& worker) {
+  while (const TaskPointer task = next_own()) {
+    const Thunk thunk = thunks_[task->order.header.word];
+    Frame answer = perform(thunk, worker, std::move(task->order));
+    {
+      const Lock lock(mutex_);
+      settle(*task, std::move(answer), comm_.rank());
+    }
+    if (main_waits_)
+      bell_.ring();
+  }
+}
+
+TaskPointer Dispatcher::next_own() {
+  spin_until(spins_, Clock::now(), [this] { return queued_ > 0 || over_; });
+  Lock lock(mutex_);
+  ++own_asleep_;
+  own_news_.wait(lock, [this] { return !queue_.empty() || over_; });
+  --own_asleep_;
+  if (queue_.empty())
+    return nullptr;
+  TaskPointer task = pop();
+  if (!queue_.empty() && own_asleep_ > 0)
+    own_news_.notify_one();
+  return task;
+}
+
+/// The service thread: carries messages, and looks after the channels while the main thread does
+/// not wait.
+void Dispatcher::serve() {
+  begun_.wait(false);
+  for (Naps naps; !over_ || !(is_lost_ || channels_.carried());) {
+    try {
+      const std::uint32_t seen = bell_.rung.load();
+      const bool carried = channels_.carry();
+      const bool taken = !main_waits_ && take_news();
+      if (carried || taken)
+        naps.restart();
+      else if (spins_ && !main_waits_ && naps.awake())
+        pause();
+      else
+        sleep(seen, naps);
+    } catch (const std::exception& error) {
+      lose(Error(ErrorKind::lost_peer, std::string("the Executor cannot go on: ") + error.what()));
+    }
+  }
+}
+
+void Dispatcher::sleep(std::uint32_t seen, Naps& naps) {
+  if (!main_waits_) {
+    std::uint32_t awake = 0;
+    bell_.asleep.compare_exchange_strong(awake, service_thread);
+    if (news() || over_)
+      return;
+  }
+  futex_wait(bell_.rung, seen, service_thread,
+             channels_.carries() ? naps.next() : Clock::now() + longest_sleep);
+  look();
+}
+
+void Dispatcher::look() {
+  const auto gone = comm_.left();
+  if (!gone || is_lost_)
+    return;
+  take_news(); // what came before
+  lose(*gone);
+}
+
+/// No task that another rank has can be hoped for.
+void Dispatcher::lose(const Error& why) {
+  const Lock lock(mutex_);
+  if (lost_)
+    return;
+  lost_ = why;
+  const Raise raise = [why] { throw Error(why); };
+  while (!queue_.empty())
+    finish(*pop(), {}, raise);
+  for (Remote& remote : remotes_)
+    for (const TaskPointer& task : std::exchange(remote.begun, {}))
+      finish(*task, {}, raise);
+  is_lost_ = true;
+  if (main_waits_)
+    bell_.ring();
+}
+
+} // namespace cleave::detail

@@ -1,0 +1,143 @@
+/// @file
+/// A ring of bytes between two processes of a node, and the bell that wakes who waits for it.
+#pragma once
+
+#include "futex.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+namespace cleave::detail {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr auto spin_time = std::chrono::microseconds(50);
+constexpr auto longest_sleep = std::chrono::milliseconds(500); // between looks at who has left
+
+/// What sleepers are woken by. All zero at first, in memory that both sides see.
+///
+/// Who goes to sleep says so, then looks once more for what it waits for; who brings news writes
+/// it, then looks for sleepers. All of it is sequentially consistent: one of them sees the other.
+struct alignas(128) Bell {
+  std::atomic<std::uint32_t> rung;   // times
+  std::atomic<std::uint32_t> asleep; // whom to wake, a bit each; 0: they are awake
+
+  /// Wakes who sleeps. One load when nobody does, about 2 us otherwise.
+  void ring() noexcept {
+    if (asleep.load() == 0)
+      return;
+    const std::uint32_t who = asleep.exchange(0);
+    rung.fetch_add(1);
+    if (who != 0)
+      futex_wake(rung, who);
+  }
+};
+
+/// Looks at ready() until it is true or 50 us have passed since `awake_since`; once, unless `spin`.
+template <class Ready>
+bool spin_until(bool spin, Clock::time_point awake_since, Ready ready) {
+  do {
+    for (int i = 0; i < 32; ++i) { // between two looks at the clock
+      if (ready())
+        return true;
+      if (!spin)
+        return false;
+      pause();
+    }
+  } while (Clock::now() - awake_since < spin_time);
+  return false;
+}
+
+/// Waits until ready(): spins for 50 us since the last ring, then sleeps. look() is called whenever
+/// the waiting thread has slept, twice a second at least, and may throw.
+/// @param who this thread's bit of the bell @return false when the deadline has come
+template <class Ready, class Look>
+bool wait_on(Bell& bell, std::uint32_t who, bool spin,
+             const std::optional<Clock::time_point>& deadline, Ready ready, Look look) {
+  auto awake_since = Clock::now();
+  while (!spin_until(spin, awake_since, ready)) {
+    const auto now = Clock::now();
+    if (deadline && now >= *deadline)
+      return false;
+    const std::uint32_t seen = bell.rung.load();
+    bell.asleep.store(who);
+    const bool come = ready();
+    if (!come)
+      futex_wait(bell.rung, seen, who,
+                 std::min(deadline.value_or(now + longest_sleep), now + longest_sleep));
+    bell.asleep.store(0);
+    if (come)
+      return true;
+    if (bell.rung.load() != seen)
+      awake_since = Clock::now();
+    look();
+  }
+  return true;
+}
+
+/// How long to sleep between two looks at what cannot wake us, such as messages.
+class Naps {
+public:
+  /// Something has come: stay awake for 50 us.
+  void restart() noexcept { *this = {}; }
+  [[nodiscard]] bool awake() const noexcept { return Clock::now() - since_ < spin_time; }
+  /// The end of the next nap: from 20 us to 1 ms.
+  [[nodiscard]] Clock::time_point next() noexcept {
+    const auto nap = nap_;
+    nap_ = std::min(2 * nap_, std::chrono::microseconds(1000));
+    return Clock::now() + nap;
+  }
+
+private:
+  Clock::time_point since_ = Clock::now();
+  std::chrono::microseconds nap_{20};
+};
+
+/// One end's view of a ring: one thread writes at a time, and one reads.
+class Ring {
+public:
+  /// What lies in the shared memory, before the bytes. All zero at first.
+  struct Control {
+    alignas(128) std::atomic<std::uint64_t> written; // bytes so far
+    alignas(128) std::atomic<std::uint64_t> read;    // bytes so far
+    std::atomic<std::uint32_t> crowded;              // the writer waits for room
+    Bell bell;                                       // of the end that is not root
+  };
+
+  Ring() = default;
+  /// @param bytes a power of two of them @param reader, writer what wakes either end
+  Ring(Control& control, std::span<std::byte> bytes, Bell& reader, Bell& writer) noexcept
+      : control_(&control), bytes_(bytes), reader_(&reader), writer_(&writer) {}
+
+  /// Bytes that can be read. For either end.
+  [[nodiscard]] std::size_t filled() const noexcept {
+    return static_cast<std::size_t>(control_->written.load() - control_->read.load());
+  }
+  [[nodiscard]] std::size_t room() const noexcept { return bytes_.size() - filled(); }
+  /// For the writer: the same, and asks to be woken when there is some.
+  [[nodiscard]] std::size_t ask_room() noexcept;
+
+  /// Writes as many of the bytes as there is room for. @return their number
+  std::size_t write(std::span<const std::byte> from) noexcept;
+  /// Reads as many bytes as have come. @return their number
+  std::size_t read(std::span<std::byte> to) noexcept;
+  /// What can be read without copying, at most `most` bytes; consume() what was used.
+  [[nodiscard]] std::span<const std::byte> front(std::size_t most) const noexcept;
+  void consume(std::size_t bytes) noexcept;
+
+  [[nodiscard]] Bell& reader() noexcept { return *reader_; }
+  [[nodiscard]] Bell& writer() noexcept { return *writer_; }
+
+private:
+  Control* control_ = nullptr;
+  std::span<std::byte> bytes_;
+  Bell* reader_ = nullptr;
+  Bell* writer_ = nullptr;
+};
+
+} // namespace cleave::detail

@@ -1,0 +1,125 @@
+#include "executor_server.hpp"
+
+#include <utility>
+
+namespace cleave::detail {
+namespace {
+
+constexpr std::uint32_t sleeper = 1; // one at a time on each of this rank's bells
+
+} // namespace
+
+TaskServer::TaskServer(const Pool& pool, Channels& channels, std::vector<Thunk> thunks)
+    : comm_(pool.comm()), channels_(channels), channel_(channels.of(comm_.rank())),
+      thunks_(std::move(thunks)), spins_(!comm_.yields()),
+      workers_(workers_of(pool.layout(), comm_.rank(), pool.options().seed)),
+      working_(static_cast<int>(workers_.size())) {
+  const RankPlace& place = pool.layout().ranks()[static_cast<std::size_t>(comm_.rank())];
+  try {
+    start_threads(threads_, place, static_cast<int>(workers_.size()),
+                  [this](int thread) { work(workers_[static_cast<std::size_t>(thread)]); });
+  } catch (...) {
+    stop();
+    throw;
+  }
+}
+
+TaskServer::~TaskServer() {
+  stop();
+}
+
+void TaskServer::stop() noexcept {
+  over_ = true;
+  channel_.to_rank.reader().ring();
+  channel_.to_root.writer().ring();
+  threads_.clear();
+}
+
+void TaskServer::serve() {
+  try {
+    if (channels_.carries())
+      carry();
+    for (int working = working_.load(); working != 0; working = working_.load())
+      working_.wait(working);
+  } catch (...) {
+    fail(std::current_exception());
+  }
+  stop();
+  if (failure_)
+    std::rethrow_exception(failure_);
+}
+
+/// Root must not wait for this rank's answers any longer.
+void TaskServer::fail(const std::exception_ptr& why) noexcept {
+  const std::lock_guard lock(failing_);
+  failure_ = why;
+  over_ = true;
+  comm_.leave("it cannot serve the Executor any longer");
+}
+
+void TaskServer::work(Worker& worker) {
+  try {
+    while (auto order = next_order()) {
+      const Thunk thunk = thunks_[order->header.word];
+      answer(perform(thunk, worker, std::move(*order)));
+    }
+  } catch (...) {
+    fail(std::current_exception());
+  }
+  working_.fetch_sub(1);
+  working_.notify_one();
+}
+
+std::optional<Frame> TaskServer::next_order() {
+  const std::lock_guard lock(reading_);
+  Ring& ring = channel_.to_rank;
+  std::optional<Frame> order;
+  wait_on(
+      ring.reader(), sleeper, spins_, std::nullopt,
+      [&] { return over_ || (ring.filled() > 0 && (order = reader_.read(ring))); },
+      [this] { look(); });
+  if (order && order->header.word == Frame::last_order)
+    over_ = true;
+  return over_ ? std::nullopt : std::move(order);
+}
+
+void TaskServer::answer(Frame frame) {
+  const std::lock_guard lock(writing_);
+  writer_.push(std::move(frame));
+  wait_on(
+      channel_.to_root.writer(), sleeper, spins_, std::nullopt, [this] { return over_ || flush(); },
+      [this] { look(); });
+}
+
+bool TaskServer::flush() {
+  while (!writer_.flush(channel_.to_root))
+    if (channel_.to_root.ask_room() == 0)
+      return false;
+  return true;
+}
+
+void TaskServer::look() const {
+  if (const auto gone = comm_.left())
+    throw *gone;
+}
+
+/// Until all workers have ended: by then root has had all answers.
+void TaskServer::carry() {
+  Bell& bell = channels_.bell();
+  for (Naps naps; working_ != 0;) {
+    const std::uint32_t seen = bell.rung.load();
+    if (channels_.carry()) {
+      naps.restart();
+    } else if (spins_ && naps.awake()) {
+      pause();
+    } else {
+      bell.asleep.store(sleeper);
+      if (channel_.to_root.filled() == 0)
+        futex_wait(bell.rung, seen, sleeper, naps.next());
+      bell.asleep.store(0);
+      look();
+    }
+  }
+}
+
+} // namespace cleave::detail

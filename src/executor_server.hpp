@@ -1,0 +1,57 @@
+/// @file
+/// An Executor's run on the ranks that are not root: their workers take orders and answer.
+#pragma once
+
+#include "cleave/pool.hpp"
+#include "executor_channels.hpp"
+#include "executor_task.hpp"
+
+#include <atomic>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+namespace cleave::detail {
+
+/// Workers read orders from the ring themselves, one at a time, so that a message wakes no second
+/// thread. The rank's main thread carries messages from and to another node, or sleeps.
+class TaskServer {
+public:
+  TaskServer(const Pool& pool, Channels& channels, std::vector<Thunk> thunks);
+  TaskServer(const TaskServer&) = delete;
+  TaskServer& operator=(const TaskServer&) = delete;
+  ~TaskServer();
+
+  /// Serves until root's last order. @throws Error lost_peer when a rank has left
+  void serve();
+
+private:
+  void work(Worker& worker);
+  [[nodiscard]] std::optional<Frame> next_order();
+  void answer(Frame frame);
+  [[nodiscard]] bool flush();
+  void look() const;
+  void carry();
+  void fail(const std::exception_ptr& why) noexcept;
+  void stop() noexcept;
+
+  const Comm& comm_;
+  Channels& channels_;
+  Channel& channel_;
+  std::vector<Thunk> thunks_;
+  bool spins_;
+  std::vector<Worker> workers_;
+  std::atomic<bool> over_{false};
+  std::atomic<int> working_{0}; // threads
+  std::mutex reading_;
+  FrameReader reader_;
+  std::mutex writing_;
+  FrameWriter writer_;
+  std::mutex failing_;
+  std::exception_ptr failure_;
+  std::vector<std::jthread> threads_;
+};
+
+} // namespace cleave::detail

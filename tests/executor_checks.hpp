@@ -1,0 +1,28 @@
+/// @file
+/// What an Executor must do at every layout, over MPI and over threads of one process alike. Each
+/// check is collective and uses only EXPECT_, so that no rank leaves the others waiting.
+#pragma once
+
+#include "cleave/executor.hpp"
+
+namespace cleave::testing {
+
+/// Results in order and in any order, map, wait, as_completed, timeouts.
+void check_futures(Pool& pool);
+/// Arguments and results of every kind.
+void check_task_types(Pool& pool);
+/// Arguments and results of `mebibytes`, which are far larger than a ring.
+void check_large_tasks(Pool& pool, std::int64_t mebibytes);
+/// Priorities and cancellation, where all workers are held up.
+void check_queue(Pool& pool);
+/// Tasks and types that throw; a function that throws.
+void check_task_failures(Pool& pool);
+/// Runs one after the other, mixed with other calls of the Pool.
+void check_runs(Pool& pool);
+/// Root sleeps between submit and get: the workers do not.
+void check_workers_stay_busy(Pool& pool);
+
+/// All of the above; large tasks of `mebibytes`.
+void check_executor(Pool& pool, std::int64_t mebibytes);
+
+} // namespace cleave::testing
