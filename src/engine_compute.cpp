@@ -163,7 +163,8 @@ void Engine::keep_pace(Hand& hand, const Worker& worker, Technique technique, Ta
 
 /// Shows this worker's speed to its node and compares it with those of the others.
 void Engine::weigh(Hand& hand, const Worker& worker) {
-  const auto own = static_cast<std::size_t>(first_on_node_ + worker.thread());
+  const auto own =
+      static_cast<std::size_t>(first_on_node_) + static_cast<std::size_t>(worker.thread());
   const double rate = static_cast<double>(hand.paced_units) / static_cast<double>(hand.paced_ns);
   gauge(own).rate.store(static_cast<float>(rate), std::memory_order_relaxed);
   gauge(own).call.store(call_, std::memory_order_release);

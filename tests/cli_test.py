@@ -406,7 +406,7 @@ class Runs(Case):
         self.assertEqual((run.stdout, run.stderr), ("", ""))
 
     def test_verbose_tells_who_computed_what(self):
-        text = self.succeed("run", "squares", "--verbose", ranks=2).stdout
+        text = self.succeed("run", "squares", "--schedule", "block", "--verbose", ranks=2).stdout
         self.assertRegex(text, r"rank 0 .*pid \d+")
         self.assertRegex(text, r"rank 1 .*pid \d+")
         self.assertRegex(text, r"(?m)^data path")

@@ -93,7 +93,7 @@ struct TaskEntry {
   static void run(Worker& worker, std::vector<std::byte> bytes, Packer& result) {
     auto arguments = take(bytes, Indices());
     bytes = {}; // the task may be long
-    const auto call = [&worker](auto&... argument) -> decltype(auto) {
+    const auto call = [&](auto&... argument) -> decltype(auto) {
       if constexpr (Form::asks_worker)
         return f(std::move(argument)..., worker);
       else

@@ -221,7 +221,7 @@ void Packer::put(const T& value) {
     put(value.index());
     std::visit([this](const auto& alternative) { put(alternative); }, value);
   } else if constexpr (detail::TupleLike<Value>) {
-    std::apply([this](const auto&... part) { (put(part), ...); }, value);
+    std::apply([&](const auto&... part) { (put(part), ...); }, value);
   } else if constexpr (detail::Sequence<Value>) {
     put(static_cast<std::uint64_t>(value.size()));
     using Item = std::ranges::range_value_t<Value>;
@@ -249,7 +249,7 @@ T Unpacker::get() {
     return detail::unpack_alternative<T>(*this, get<std::size_t>());
   } else if constexpr (detail::TupleLike<T>) {
     // Braces fix the order of evaluation.
-    return [this]<std::size_t... I>(std::index_sequence<I...>) {
+    return [&]<std::size_t... I>(std::index_sequence<I...>) {
       return T{get<std::remove_cv_t<std::tuple_element_t<I, T>>>()...};
     }(std::make_index_sequence<std::tuple_size_v<T>>());
   } else if constexpr (detail::Sequence<T>) {
