@@ -1,13 +1,17 @@
 /// @file
 /// What a task costs beside its work: the round trip of a small one from root to another rank and
-/// back, awake and after a sleep; how many pass a second; how busy workers are while root sleeps.
-/// mpirun -n 2 bench/executor_round_trip [--trips 10000] [--rests 200]
+/// back, awake and after a sleep; how many pass a second; large ones; how busy workers are while
+/// root sleeps; what a rank costs while it waits.
+/// mpirun -n 2 bench/executor_round_trip [--trips 10000] [--rests 200] [--ranks-per-node N]
 #include "bench/bench.hpp"
 #include "cleave/executor.hpp"
+
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <string>
 #include <thread>
@@ -46,9 +50,27 @@ std::pair<double, double> work(double seconds) {
   return {begin, now()};
 }
 
+/// Any number of bytes, there and back.
+std::vector<double> echo(std::vector<double> values) {
+  return values;
+}
+
+void sleep_for(double seconds) {
+  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+}
+
 } // namespace bench
 
 namespace {
+
+double cpu_seconds() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
 
 /// Seconds of one round trip; exits with 3 when the answer is wrong.
 double round_trip(cleave::Executor& e, int number) {
@@ -100,6 +122,33 @@ double busy_share(cleave::Executor& e, double task_s, double rest_s) {
   return busy / ((last - first) * e.workers());
 }
 
+/// Arguments and results of 64 MiB, one task at a time and another waiting.
+void measure_large(cleave::Executor& e) {
+  constexpr std::size_t bytes = std::size_t{64} << 20;
+  const std::vector<std::vector<double>> inputs(4, std::vector<double>(bytes / sizeof(double), 1));
+  std::vector<double> rates;
+  for (int repetition = 0; repetition < 6; ++repetition) {
+    const auto start = bench::Clock::now();
+    for (const auto& future : e.map<&bench::echo>(inputs))
+      (void)future.get();
+    const double seconds = std::chrono::duration<double>(bench::Clock::now() - start).count();
+    if (repetition > 0)
+      rates.push_back(2e-9 * static_cast<double>(inputs.size() * bytes) / seconds);
+  }
+  bench::print("64 MiB there and back", bench::figure(rates), "GB/s, both ways together");
+}
+
+/// Processor time that each rank takes for a run of two seconds.
+void measure_waiting(cleave::Pool& pool, const std::string& name,
+                     const std::function<void(cleave::Executor&)>& function) {
+  pool.comm().barrier();
+  const double before = cpu_seconds();
+  cleave::Executor::run(pool, function);
+  const std::vector<double> all = pool.comm().all_gather(cpu_seconds() - before);
+  if (pool.is_root())
+    bench::print_ratio(name, {1e3 * *std::ranges::max_element(all), {}}, "ms of a core, under 40");
+}
+
 void measure(cleave::Executor& e, int trips, int rests) {
   std::vector<double> awake;
   std::vector<double> rested;
@@ -113,9 +162,10 @@ void measure(cleave::Executor& e, int trips, int rests) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
     rested.push_back(round_trip(e, trip));
   }
-  print_trips("round trip, awake", awake, "under 3 on a node");
+  print_trips("round trip, awake", awake, "under 3 on a node, 20 over TCP");
   print_trips("round trip, asleep", rested, "under 60 on a node");
 
+  measure_large(e);
   std::vector<double> rates;
   for (int repetition = 0; repetition < 11; ++repetition) {
     const auto start = bench::Clock::now();
@@ -134,7 +184,9 @@ void measure(cleave::Executor& e, int trips, int rests) {
 
 int main(int argc, char** argv) {
   const cleave::Session session(argc, argv);
-  cleave::Pool pool(session, {.threads = 1});
+  cleave::PoolOptions options{.threads = 1};
+  options.comm.ranks_per_node = bench::option(argc, argv, "ranks-per-node", 0);
+  cleave::Pool pool(session, options);
   const int trips = bench::option(argc, argv, "trips", 10'000);
   const int rests = bench::option(argc, argv, "rests", 200);
   if (pool.comm().size() == 1) {
@@ -143,8 +195,12 @@ int main(int argc, char** argv) {
   }
   if (pool.is_root()) {
     bench::print_heading(argc, argv);
-    std::printf("%d ranks%s, %d and %d trips\n", pool.comm().size(),
-                pool.layout().oversubscribed() ? ", over-subscribed" : "", trips, rests);
+    std::printf("%d ranks on %d nodes%s, %d and %d trips\n", pool.comm().size(),
+                pool.comm().nodes(), pool.layout().oversubscribed() ? ", over-subscribed" : "",
+                trips, rests);
   }
   cleave::Executor::run(pool, [&](cleave::Executor& e) { measure(e, trips, rests); });
+  measure_waiting(pool, "root sleeps 2 s", [](cleave::Executor&) { bench::sleep_for(2); });
+  measure_waiting(pool, "all wait 2 s for one task that sleeps",
+                  [](cleave::Executor& e) { e.submit<&bench::sleep_for>(2.0).get(); });
 }

@@ -2,7 +2,7 @@
 /// Tasks one by one: when what comes next depends on what came back. Numbers are factored: what an
 /// answer leaves over is submitted again, until nothing is left.
 ///
-///     mpirun -n 4 example_futures
+///     mpirun -q -n 4 example_futures
 #include "cleave/executor.hpp"
 
 #include <cstdint>

@@ -2,7 +2,7 @@
 /// Iterative work on data that stays where it is: k-means. The points are scattered once; each
 /// round reads them where they lie, and nothing but the sums of the clusters travels.
 ///
-///     mpirun -n 4 example_kmeans
+///     mpirun -q -n 4 example_kmeans
 #include "cleave/pool.hpp"
 
 #include <array>

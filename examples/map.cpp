@@ -2,7 +2,7 @@
 /// The smallest program on the library: squares of numbers, computed by every core of every rank,
 /// with a timings file for scaling studies.
 ///
-///     mpirun -n 4 example_map [timings.h5]
+///     mpirun -q -n 4 example_map [timings.h5]
 #include "cleave/pool.hpp"
 #include "cleave/record.hpp"
 

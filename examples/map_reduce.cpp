@@ -2,7 +2,7 @@
 /// Reductions: one value out of many tasks, on every rank, with the same bits at every number of
 /// ranks and threads.
 ///
-///     mpirun -n 4 example_map_reduce
+///     mpirun -q -n 4 example_map_reduce
 #include "cleave/pool.hpp"
 
 #include <cstdint>

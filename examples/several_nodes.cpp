@@ -7,7 +7,7 @@
 ///
 /// On one machine it runs too, and may pretend that every node has one rank:
 ///
-///     mpirun -n 2 example_several_nodes 1
+///     mpirun -q -n 2 example_several_nodes 1
 #include "cleave/pool.hpp"
 
 #include <algorithm>

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <limits>
 #include <numeric>
@@ -115,6 +116,8 @@ std::int64_t Comm::pid_of(int rank) const noexcept {
 }
 
 Agreement Comm::agree(const Words& words) const {
+  if (const char* const why = transport_->refusal().load())
+    throw Error(ErrorKind::bad_input, why);
   Meeting& meeting = transport_->meeting();
   return meeting.agree(words, [this, &meeting](const Agreement& node) {
     return transport_->fold_leaders(node, meeting);
@@ -123,6 +126,10 @@ Agreement Comm::agree(const Words& words) const {
 
 void Comm::leave(const std::string& reason) const noexcept {
   transport_->meeting().leave(reason);
+}
+
+void Comm::refuse_agreement(const char* why) const noexcept {
+  transport_->refusal().store(why);
 }
 
 void Comm::yield_at_once(bool on) const noexcept {
@@ -135,6 +142,15 @@ bool Comm::yields() const noexcept {
 
 std::optional<Error> Comm::left() const {
   return transport_->meeting().left();
+}
+
+void Comm::abort(int status) const noexcept {
+  transport_->abort(status);
+  std::_Exit(status);
+}
+
+bool Comm::left_silently() const noexcept {
+  return transport_->meeting().left_silently();
 }
 
 std::unique_ptr<Mail> Comm::mail(int peer, std::int64_t piece_bytes) const {

@@ -87,7 +87,7 @@ Engine::Engine(Comm comm, PoolOptions options)
           static_cast<std::size_t>(layout_.workers_on(comm_.node())) * sizeof(Gauge)))),
       place_(static_cast<std::size_t>(std::ranges::find(comm_.node_ranks(), comm_.rank()) -
                                       comm_.node_ranks().begin())),
-      hands_(static_cast<std::size_t>(workers_.threads_of(comm_.rank()))),
+      hands_(static_cast<std::size_t>(workers_.threads_of(comm_.rank()))), watches_(hands_.size()),
       exceptions_(std::uncaught_exceptions()) {
   if (memory_.bytes().empty())
     throw Error(ErrorKind::io, "no room for memory shared by the node's ranks");
@@ -130,6 +130,7 @@ Engine::Gauge& Engine::gauge(std::size_t worker_on_node) const {
 RootPart Engine::open(const CallForm& form, const std::function<RootPart()>& prepare) {
   clock_.enter(Phase::scatter);
   ++call_;
+  time_out_after(options_.timeout);
   RootPart root;
   std::exception_ptr refusal;
   if (comm_.is_root()) {
@@ -165,6 +166,13 @@ RootPart Engine::open(const CallForm& form, const std::function<RootPart()>& pre
   if ((said.highest[5] & with_chunks) != 0)
     broadcast(root.chunks);
   return root;
+}
+
+void Engine::time_out_after(std::chrono::duration<double> timeout) noexcept {
+  constexpr std::chrono::duration<double> longest = std::chrono::hours(24 * 365);
+  timeout_ = timeout > decltype(timeout)(0)
+                 ? std::chrono::duration_cast<std::chrono::nanoseconds>(std::min(timeout, longest))
+                 : std::chrono::nanoseconds(0);
 }
 
 Route Engine::route(const ChunkSequence& sequence, std::int64_t item_bytes) {

@@ -2,6 +2,7 @@
 /// The Engine's computing part: workers take chunks, look around, and learn how fast they are.
 #include "cleave/serialize.hpp"
 #include "engine_memory.hpp"
+#include "watchdog.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -46,11 +47,17 @@ void Engine::run_team(std::int64_t units, const std::function<void(Worker&)>& wo
   clock_.enter(Phase::compute);
   slot(place_).done.store(0, std::memory_order_relaxed);
   progress_ns_ = monotonic_ns();
+  std::optional<Watchdog> watchdog;
+  if (timeout_.count() > 0) {
+    for (Watch& watch : watches_)
+      watch.time_out_after(timeout_);
+    watchdog.emplace(watches_, timeout_, [this](const StuckTask& stuck) { end_job(stuck); });
+  }
   team_->run([&](int thread) {
-    Worker& worker = crew_[static_cast<std::size_t>(thread)];
-    worker.begin_call(options_.seed, call_, stop_);
-    hands_[static_cast<std::size_t>(thread)].group = 1;
-    work(worker);
+    const auto at = static_cast<std::size_t>(thread);
+    crew_[at].begin_call(options_.seed, call_, stop_, watchdog ? &watches_[at] : nullptr);
+    hands_[at].group = 1;
+    work(crew_[at]);
   });
   clock_.enter(Phase::wait);
 }

@@ -2,21 +2,14 @@
 /// The Engine's failures: what throws on one rank becomes data that every rank learns.
 #include "cleave/engine.hpp"
 #include "cleave/serialize.hpp"
+#include "watchdog.hpp"
+#include "words.hpp"
 
-#include <cxxabi.h>
-
-#include <cstdlib>
+#include <cstdio>
 #include <utility>
 
 namespace cleave::detail {
 namespace {
-
-std::string demangled(const char* mangled) {
-  int status = 0;
-  const std::unique_ptr<char, void (*)(void*)> text(
-      abi::__cxa_demangle(mangled, nullptr, nullptr, &status), std::free);
-  return status == 0 ? text.get() : mangled;
-}
 
 void put(Packer& packer, const TaskFailure& failure) {
   packer.put(failure.task);
@@ -52,10 +45,10 @@ std::vector<std::byte> packed(const std::exception_ptr& failure) {
     std::rethrow_exception(failure);
   } catch (const Error& error) {
     put_error(error);
-  } catch (const std::exception& error) {
-    put_error({ErrorKind::failed_task, demangled(typeid(error).name()) + ": " + error.what()});
   } catch (...) {
-    put_error({ErrorKind::failed_task, demangled(abi::__cxa_current_exception_type()->name())});
+    const Thrown thrown = current_exception_words();
+    put_error({ErrorKind::failed_task,
+               thrown.what.empty() ? thrown.type : thrown.type + ": " + thrown.what});
   }
   return packer.take();
 }
@@ -94,8 +87,9 @@ void Engine::disagree(const CallForm& form) {
       all, [&](const std::string& text) { return what(text) != what(all[0]); });
   throw Error(ErrorKind::lost_peer,
               "the ranks do not make the same collective call: " +
-                  (other == all.end() ? all[0] + ", with types that differ between ranks"
-                                      : all[0] + ", but " + *other));
+                  (other == all.end()
+                       ? all[0] + ", with types, schedules or leaves that differ between ranks"
+                       : all[0] + ", but " + *other));
 }
 
 TaskFailure Engine::failure_of(const Worker& worker, std::int64_t task,
@@ -108,11 +102,10 @@ TaskFailure Engine::failure_of(const Worker& worker, std::int64_t task,
                       .what = {}};
   try {
     std::rethrow_exception(why);
-  } catch (const std::exception& error) {
-    failure.type = demangled(typeid(error).name());
-    failure.what = error.what();
   } catch (...) {
-    failure.type = demangled(abi::__cxa_current_exception_type()->name());
+    Thrown thrown = current_exception_words();
+    failure.type = std::move(thrown.type);
+    failure.what = std::move(thrown.what);
   }
   return failure;
 }
@@ -149,6 +142,21 @@ std::vector<TaskFailure> Engine::join() {
       all.push_back(get_failure(from));
   std::ranges::sort(all, {}, &TaskFailure::task);
   return all;
+}
+
+void Engine::end_job(const StuckTask& stuck) const {
+  const Error error(
+      ErrorKind::failed_task,
+      "task " + std::to_string(stuck.task) + " on rank " + std::to_string(comm_.rank()) +
+          " (thread " + std::to_string(stuck.thread) + ", host " + comm_.host_of(comm_.rank()) +
+          ") ignores its time-out of " + stuck.timeout +
+          ", and the job ends; let long tasks ask Worker::stop_requested(). It is in" +
+          stuck.stack);
+  if (options_.on_stuck)
+    options_.on_stuck(error);
+  else
+    std::fprintf(stderr, "cleave: %s\n", error.what());
+  comm_.abort(exit_status(error.kind()));
 }
 
 void Engine::join_or_throw() {

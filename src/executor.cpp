@@ -4,6 +4,7 @@
 #include "executor_dispatcher.hpp"
 #include "executor_server.hpp"
 
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -36,28 +37,54 @@ detail::TaskTable agreed_table(Pool& pool) {
   return table;
 }
 
+/// Of this run's tasks, a function of the Pool's seed and the number of its calls so far.
+/// Collective.
+std::uint64_t next_seed(Pool& pool) {
+  const auto draw = [](std::int64_t, Worker& worker) { return worker.random()(); };
+  return pool.map_reduce(draw, 1, std::plus<>(), std::uint64_t{0});
+}
+
+/// While it lives, calls of the Pool are refused on this rank: the others could not join in.
+class NoOtherCalls {
+public:
+  explicit NoOtherCalls(const Comm& comm) : comm_(comm) {
+    comm_.refuse_agreement("an Executor runs: neither its function nor a task can make a "
+                           "collective call; make it after Executor::run");
+  }
+  NoOtherCalls(const NoOtherCalls&) = delete;
+  NoOtherCalls& operator=(const NoOtherCalls&) = delete;
+  ~NoOtherCalls() { comm_.refuse_agreement(nullptr); }
+
+private:
+  const Comm& comm_;
+};
+
 } // namespace
 
 void Executor::run(Pool& pool, const std::function<void(Executor&)>& function) {
   detail::TaskTable table = agreed_table(pool);
+  const std::uint64_t seed = next_seed(pool);
   detail::Channels channels(pool.comm());
   std::optional<detail::Dispatcher> dispatcher;
   std::optional<detail::TaskServer> server;
   detail::together(pool.comm(), [&] {
     if (pool.is_root())
-      dispatcher.emplace(pool, channels, std::move(table.thunks));
+      dispatcher.emplace(pool, channels, std::move(table.thunks), seed);
     else
-      server.emplace(pool, channels, std::move(table.thunks));
+      server.emplace(pool, channels, std::move(table.thunks), seed);
   });
   // Where a rank has left, no agreement is possible: these throw then, on every rank by itself.
   std::exception_ptr failure;
-  if (server)
-    server->serve();
-  else
-    failure = dispatcher->run([&] {
-      Executor executor(*dispatcher);
-      function(executor);
-    });
+  {
+    const NoOtherCalls no_other_calls(pool.comm());
+    if (server)
+      server->serve();
+    else
+      failure = dispatcher->run([&] {
+        Executor executor(*dispatcher);
+        function(executor);
+      });
+  }
   detail::raise_together(pool.comm(), failure);
 }
 

@@ -45,8 +45,9 @@ void Channels::share(const Comm& comm) {
     return;
   bell_ = reinterpret_cast<Bell*>(window_.bytes().data());
   for (std::size_t place = 0; place < ranks.size(); ++place)
-    of(ranks[place]) = channel_in(
-        window_.bytes().subspan(sizeof(Bell) + place * channel_bytes, channel_bytes), false);
+    of(ranks[place]) =
+        channel_in(window_.bytes().subspan(sizeof(Bell) + place * channel_bytes, channel_bytes),
+                   {.root = bell_, .rank = nullptr});
 }
 
 /// A channel to a rank of another node: at root `rank`, elsewhere this rank's own.
@@ -54,7 +55,9 @@ void Channels::carry_to(const Comm& comm, int rank) {
   if (bell_ == nullptr)
     bell_ = reinterpret_cast<Bell*>(own_memory(sizeof(Bell)).data());
   Channel& channel = of(comm.is_root() ? rank : comm.rank());
-  channel = channel_in(own_memory(2 * (sizeof(Ring::Control) + ring_bytes_)), comm.is_root());
+  channel = channel_in(own_memory(2 * (sizeof(Ring::Control) + ring_bytes_)),
+                       comm.is_root() ? Bells{.root = bell_, .rank = &nobody_}
+                                      : Bells{.root = &nobody_, .rank = nullptr});
   auto mail = comm.mail(rank, static_cast<std::int64_t>(piece_bytes_));
   if (comm.is_root())
     couriers_.push_back({&channel.to_rank, &channel.to_root, std::move(mail)});
@@ -67,7 +70,7 @@ std::span<std::byte> Channels::own_memory(std::size_t bytes) {
   return std::as_writable_bytes(std::span(own_memory_.emplace_back(lines))).first(bytes);
 }
 
-Channel Channels::channel_in(std::span<std::byte> memory, bool carried) const {
+Channel Channels::channel_in(std::span<std::byte> memory, const Bells& bells) const {
   const std::size_t half = memory.size() / 2;
   const auto control_at = [&](std::size_t at) -> Ring::Control& {
     return *reinterpret_cast<Ring::Control*>(memory.data() + at);
@@ -77,11 +80,17 @@ Channel Channels::channel_in(std::span<std::byte> memory, bool carried) const {
   const auto bytes_at = [&](std::size_t at) {
     return memory.subspan(at + sizeof(Ring::Control), ring_bytes_);
   };
-  return {Ring(down, bytes_at(0), carried ? *bell_ : down.bell, *bell_),
-          Ring(up, bytes_at(half), *bell_, carried ? *bell_ : up.bell)};
+  const auto rank_bell = [&bells](Ring::Control& control) -> Bell& {
+    return bells.rank != nullptr ? *bells.rank : control.bell;
+  };
+  return {Ring(down, bytes_at(0), rank_bell(down), *bells.root),
+          Ring(up, bytes_at(half), *bells.root, rank_bell(up))};
 }
 
 bool Channels::carry() {
+  if (couriers_.empty())
+    return false;
+  const std::lock_guard lock(carrying_);
   bool moved = false;
   for (Courier& courier : couriers_)
     moved = carry(courier) || moved;
@@ -103,6 +112,7 @@ bool Channels::carry(Courier& courier) {
 }
 
 bool Channels::carried() {
+  const std::lock_guard lock(carrying_);
   return std::ranges::all_of(couriers_, [](Courier& courier) {
     return courier.outward->filled() == 0 && courier.mail->sent();
   });

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstddef>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 namespace cleave::detail {
@@ -28,15 +29,16 @@ public:
 
   /// At root: that of any other rank. Elsewhere: that of this rank.
   [[nodiscard]] Channel& of(int rank) { return channels_[static_cast<std::size_t>(rank)]; }
-  /// Rung when something comes to root's ends of the rings; on other nodes for who carries.
+  /// Rung when something comes to root's ends of the rings; on other nodes at the end.
   [[nodiscard]] Bell& bell() noexcept { return *bell_; }
 
   /// Whether this rank must carry(): some channel leads to another node.
   [[nodiscard]] bool carries() const noexcept { return !couriers_.empty(); }
-  /// Carries what can be carried without waiting. By one thread, the only one that calls MPI.
+  /// Carries what can be carried without waiting, which rings for nobody at this end: who writes
+  /// carries, and who waits. Thread-safe; nobody else calls MPI.
   /// @return whether anything moved
   bool carry();
-  /// Whether all that this rank wrote has left it. By the same thread.
+  /// Whether all that this rank wrote has left it. Thread-safe.
   [[nodiscard]] bool carried();
 
 private:
@@ -50,8 +52,11 @@ private:
     std::unique_ptr<Mail> mail;
   };
   [[nodiscard]] std::span<std::byte> own_memory(std::size_t bytes);
-  /// @param carried by root itself, which alone sees this memory
-  [[nodiscard]] Channel channel_in(std::span<std::byte> memory, bool carried) const;
+  struct Bells { // of the two ends
+    Bell* root;
+    Bell* rank; // nothing: in the memory itself, one a ring
+  };
+  [[nodiscard]] Channel channel_in(std::span<std::byte> memory, const Bells& bells) const;
   void share(const Comm& comm);
   void carry_to(const Comm& comm, int rank);
   [[nodiscard]] bool carry(Courier& courier);
@@ -62,6 +67,8 @@ private:
   std::vector<std::vector<Line>> own_memory_;
   Bell* bell_ = nullptr;
   std::vector<Channel> channels_; // by rank
+  Bell nobody_{};                 // at the couriers' ends of rings
+  std::mutex carrying_;
   std::vector<Courier> couriers_;
   std::vector<std::byte> piece_;
 };

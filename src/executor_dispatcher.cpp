@@ -19,10 +19,11 @@ Raise cancellation(std::int64_t task, const std::string& why) {
 
 } // namespace
 
-Dispatcher::Dispatcher(const Pool& pool, Channels& channels, std::vector<Thunk> thunks)
+Dispatcher::Dispatcher(const Pool& pool, Channels& channels, std::vector<Thunk> thunks,
+                       std::uint64_t seed)
     : comm_(pool.comm()), channels_(channels), bell_(channels.bell()), thunks_(std::move(thunks)),
       spins_(!comm_.yields()), workers_(pool.workers()),
-      own_(workers_of(pool.layout(), comm_.rank(), pool.options().seed)) {
+      own_(workers_of(pool.layout(), comm_.rank(), seed)) {
   const std::vector<RankPlace>& places = pool.layout().ranks();
   for (int r = 1; r < comm_.size(); ++r)
     remotes_.emplace_back(r, places[static_cast<std::size_t>(r)].threads, channels.of(r));
@@ -99,16 +100,20 @@ void Dispatcher::dismiss() {
 
 TaskPointer Dispatcher::submit(std::uint32_t function, std::vector<std::byte> arguments,
                                int priority) {
-  const Lock lock(mutex_);
-  if (lost_)
-    throw Error(*lost_);
-  const std::int64_t number = submitted_++;
-  auto task = std::make_shared<Task>(*this, number, priority,
-                                     make_frame(number, function, std::move(arguments)));
-  queue_.emplace(task->key, task);
-  queued_ = queue_.size();
-  ++unready_;
-  dispatch();
+  TaskPointer task;
+  {
+    const Lock lock(mutex_);
+    if (lost_)
+      throw Error(*lost_);
+    const std::int64_t number = submitted_++;
+    task = std::make_shared<Task>(*this, number, priority,
+                                  make_frame(number, function, std::move(arguments)));
+    queue_.emplace(task->key, task);
+    queued_ = queue_.size();
+    ++unready_;
+    dispatch();
+  }
+  carry();
   return task;
 }
 
@@ -263,16 +268,35 @@ bool Dispatcher::wait(const std::function<bool()>& ready, const Deadline& deadli
   main_waits_ = true;
   bell_.asleep.store(0); // awake, and attending in the service thread's stead
   const bool come = wait_on(
-      bell_, main_thread, spins_, deadline,
-      [&] {
-        take_news();
+      bell_, main_thread, spins_, Naps(channels_.carries()), deadline,
+      [&](Naps& naps) {
+        if (attend())
+          naps.restart();
         return ready();
       },
       [this] { look(); });
   main_waits_ = false;
   bell_.asleep.store(service_thread);
-  take_news(); // what came before the service thread could be woken for it
+  attend(); // what came before the service thread could be woken for it
   return come;
+}
+
+/// Carries messages, takes what has come. @return whether there was anything
+bool Dispatcher::attend() {
+  const bool carried = carry();
+  return take_news() || carried;
+}
+
+/// What MPI finds wrong is a loss, for whichever thread carries.
+bool Dispatcher::carry() noexcept {
+  if (is_lost_)
+    return false;
+  try {
+    return channels_.carry();
+  } catch (const std::exception& error) {
+    lose(Error(ErrorKind::lost_peer, std::string("the Executor cannot go on: ") + error.what()));
+    return false;
+  }
 }
 
 void Dispatcher::work(Worker& worker) {
@@ -289,7 +313,7 @@ void Dispatcher::work(Worker& worker) {
 }
 
 TaskPointer Dispatcher::next_own() {
-  spin_until(spins_, Clock::now(), [this] { return queued_ > 0 || over_; });
+  spin_until(spins_, Naps(false), [this] { return queued_ > 0 || over_; });
   Lock lock(mutex_);
   ++own_asleep_;
   own_news_.wait(lock, [this] { return !queue_.empty() || over_; });
@@ -302,36 +326,37 @@ TaskPointer Dispatcher::next_own() {
   return task;
 }
 
-/// The service thread: carries messages, and looks after the channels while the main thread does
-/// not wait.
+/// The service thread: attends while the main thread does not wait.
 void Dispatcher::serve() {
   begun_.wait(false);
-  for (Naps naps; !over_ || !(is_lost_ || channels_.carried());) {
-    try {
-      const std::uint32_t seen = bell_.rung.load();
-      const bool carried = channels_.carry();
-      const bool taken = !main_waits_ && take_news();
-      if (carried || taken)
-        naps.restart();
-      else if (spins_ && !main_waits_ && naps.awake())
-        pause();
-      else
-        sleep(seen, naps);
-    } catch (const std::exception& error) {
-      lose(Error(ErrorKind::lost_peer, std::string("the Executor cannot go on: ") + error.what()));
-    }
+  for (Naps naps(channels_.carries()); !(over_ && all_left());) {
+    const std::uint32_t seen = bell_.rung.load();
+    if (!main_waits_ && attend())
+      naps.restart();
+    else if (spins_ && !main_waits_ && naps.awake())
+      pause();
+    else
+      sleep(seen, naps);
   }
 }
 
-void Dispatcher::sleep(std::uint32_t seen, Naps& naps) {
+/// Whether the ranks have what was written for them, or never will.
+bool Dispatcher::all_left() noexcept {
+  try {
+    return is_lost_ || channels_.carried();
+  } catch (const std::exception&) {
+    return true;
+  }
+}
+
+void Dispatcher::sleep(std::uint32_t seen, const Naps& naps) {
   if (!main_waits_) {
     std::uint32_t awake = 0;
     bell_.asleep.compare_exchange_strong(awake, service_thread);
     if (news() || over_)
       return;
   }
-  futex_wait(bell_.rung, seen, service_thread,
-             channels_.carries() ? naps.next() : Clock::now() + longest_sleep);
+  futex_wait(bell_.rung, seen, service_thread, naps.next());
   look();
 }
 

@@ -66,10 +66,10 @@ public:
 
 /// Root has three kinds of threads beside its workers: the main thread runs the user's function;
 /// while it waits for a future, it looks after the channels itself, so that an answer wakes no
-/// second thread. Else the service thread does. Messages are always the service thread's.
+/// second thread. Else the service thread does.
 class Dispatcher {
 public:
-  Dispatcher(const Pool& pool, Channels& channels, std::vector<Thunk> thunks);
+  Dispatcher(const Pool& pool, Channels& channels, std::vector<Thunk> thunks, std::uint64_t seed);
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
   ~Dispatcher();
@@ -110,6 +110,8 @@ private:
   void send(Remote& remote, Frame frame);
   void flush(Remote& remote);
   [[nodiscard]] bool news();
+  bool attend();
+  bool carry() noexcept;
   bool take_news();
   void take_answer(Remote& remote, Frame answer);
   void settle(Task& task, Frame answer, int rank);
@@ -117,7 +119,8 @@ private:
   void work(Worker& worker);
   [[nodiscard]] TaskPointer next_own();
   void serve();
-  void sleep(std::uint32_t seen, Naps& naps);
+  [[nodiscard]] bool all_left() noexcept;
+  void sleep(std::uint32_t seen, const Naps& naps);
   void look();
   void lose(const Error& why);
   void start() noexcept;

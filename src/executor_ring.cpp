@@ -15,6 +15,8 @@ std::size_t Ring::write(std::span<const std::byte> from) noexcept {
   const std::size_t count = std::min(from.size(), room());
   if (count == 0)
     return 0;
+  if (control_->crowded.load() != 0)
+    control_->crowded.store(0);
   const std::uint64_t written = control_->written.load();
   const std::size_t at = written & (bytes_.size() - 1);
   const std::size_t straight = std::min(count, bytes_.size() - at);
@@ -45,10 +47,9 @@ std::span<const std::byte> Ring::front(std::size_t most) const noexcept {
 
 void Ring::consume(std::size_t bytes) noexcept {
   control_->read.store(control_->read.load() + bytes);
-  if (control_->crowded.load() != 0) {
-    control_->crowded.store(0);
+  // Left for the writer to clear: clearing it here could undo what the writer asks anew.
+  if (control_->crowded.load() != 0)
     writer_->ring();
-  }
 }
 
 } // namespace cleave::detail

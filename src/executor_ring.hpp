@@ -38,65 +38,64 @@ struct alignas(128) Bell {
   }
 };
 
-/// Looks at ready() until it is true or 50 us have passed since `awake_since`; once, unless `spin`.
+/// How long one who waits stays awake, and then sleeps between two looks.
+class Naps {
+public:
+  /// @param polls waits for what cannot wake it, such as messages
+  explicit Naps(bool polls) noexcept : polls_(polls) {}
+  /// Something has come: stay awake for 50 us.
+  void restart() noexcept { since_ = Clock::now(); }
+  [[nodiscard]] bool awake() const noexcept { return Clock::now() - since_ < spin_time; }
+  /// The end of the next nap. Who polls naps for a sixteenth of the time waited so far.
+  [[nodiscard]] Clock::time_point next() const noexcept {
+    const auto now = Clock::now();
+    return now + (polls_ ? std::clamp((now - since_) / 16, shortest_nap, longest_nap)
+                         : Clock::duration(longest_sleep));
+  }
+
+private:
+  static constexpr Clock::duration shortest_nap = std::chrono::microseconds(20);
+  static constexpr Clock::duration longest_nap = std::chrono::milliseconds(5);
+
+  bool polls_;
+  Clock::time_point since_ = Clock::now();
+};
+
+/// Looks at ready() until it is true or nobody need stay awake; once, unless `spin`.
 template <class Ready>
-bool spin_until(bool spin, Clock::time_point awake_since, Ready ready) {
-  do {
-    for (int i = 0; i < 32; ++i) { // between two looks at the clock
-      if (ready())
-        return true;
-      if (!spin)
-        return false;
-      pause();
-    }
-  } while (Clock::now() - awake_since < spin_time);
-  return false;
+bool spin_until(bool spin, const Naps& naps, Ready ready) {
+  for (unsigned i = 0; !ready(); ++i) {
+    if (!spin || (i % 32 == 0 && !naps.awake())) // the clock is dearer than a look
+      return false;
+    pause();
+  }
+  return true;
 }
 
 /// Waits until ready(): spins for 50 us since the last ring, then sleeps. look() is called whenever
 /// the waiting thread has slept, twice a second at least, and may throw.
 /// @param who this thread's bit of the bell @return false when the deadline has come
 template <class Ready, class Look>
-bool wait_on(Bell& bell, std::uint32_t who, bool spin,
+bool wait_on(Bell& bell, std::uint32_t who, bool spin, Naps naps,
              const std::optional<Clock::time_point>& deadline, Ready ready, Look look) {
-  auto awake_since = Clock::now();
-  while (!spin_until(spin, awake_since, ready)) {
-    const auto now = Clock::now();
-    if (deadline && now >= *deadline)
+  const auto is_ready = [&] { return ready(naps); };
+  while (!spin_until(spin, naps, is_ready)) {
+    if (deadline && Clock::now() >= *deadline)
       return false;
     const std::uint32_t seen = bell.rung.load();
     bell.asleep.store(who);
-    const bool come = ready();
+    const bool come = is_ready();
     if (!come)
-      futex_wait(bell.rung, seen, who,
-                 std::min(deadline.value_or(now + longest_sleep), now + longest_sleep));
+      futex_wait(bell.rung, seen, who, std::min(deadline.value_or(naps.next()), naps.next()));
     bell.asleep.store(0);
     if (come)
       return true;
     if (bell.rung.load() != seen)
-      awake_since = Clock::now();
+      naps.restart();
     look();
   }
   return true;
 }
-
-/// How long to sleep between two looks at what cannot wake us, such as messages.
-class Naps {
-public:
-  /// Something has come: stay awake for 50 us.
-  void restart() noexcept { *this = {}; }
-  [[nodiscard]] bool awake() const noexcept { return Clock::now() - since_ < spin_time; }
-  /// The end of the next nap: from 20 us to 1 ms.
-  [[nodiscard]] Clock::time_point next() noexcept {
-    const auto nap = nap_;
-    nap_ = std::min(2 * nap_, std::chrono::microseconds(1000));
-    return Clock::now() + nap;
-  }
-
-private:
-  Clock::time_point since_ = Clock::now();
-  std::chrono::microseconds nap_{20};
-};
 
 /// One end's view of a ring: one thread writes at a time, and one reads.
 class Ring {
@@ -105,7 +104,7 @@ public:
   struct Control {
     alignas(128) std::atomic<std::uint64_t> written; // bytes so far
     alignas(128) std::atomic<std::uint64_t> read;    // bytes so far
-    std::atomic<std::uint32_t> crowded;              // the writer waits for room
+    std::atomic<std::uint32_t> crowded;              // the writer, who sets it, waits for room
     Bell bell;                                       // of the end that is not root
   };
 
@@ -119,7 +118,8 @@ public:
     return static_cast<std::size_t>(control_->written.load() - control_->read.load());
   }
   [[nodiscard]] std::size_t room() const noexcept { return bytes_.size() - filled(); }
-  /// For the writer: the same, and asks to be woken when there is some.
+  /// For the writer: the same, and where there is none asks to be woken by all that is read until
+  /// it writes again.
   [[nodiscard]] std::size_t ask_room() noexcept;
 
   /// Writes as many of the bytes as there is room for. @return their number

@@ -9,10 +9,11 @@ constexpr std::uint32_t sleeper = 1; // one at a time on each of this rank's bel
 
 } // namespace
 
-TaskServer::TaskServer(const Pool& pool, Channels& channels, std::vector<Thunk> thunks)
+TaskServer::TaskServer(const Pool& pool, Channels& channels, std::vector<Thunk> thunks,
+                       std::uint64_t seed)
     : comm_(pool.comm()), channels_(channels), channel_(channels.of(comm_.rank())),
       thunks_(std::move(thunks)), spins_(!comm_.yields()),
-      workers_(workers_of(pool.layout(), comm_.rank(), pool.options().seed)),
+      workers_(workers_of(pool.layout(), comm_.rank(), seed)),
       working_(static_cast<int>(workers_.size())) {
   const RankPlace& place = pool.layout().ranks()[static_cast<std::size_t>(comm_.rank())];
   try {
@@ -30,12 +31,20 @@ TaskServer::~TaskServer() {
 
 void TaskServer::stop() noexcept {
   over_ = true;
+  start();
   channel_.to_rank.reader().ring();
   channel_.to_root.writer().ring();
   threads_.clear();
 }
 
+/// Lets the workers take orders.
+void TaskServer::start() noexcept {
+  begun_ = true;
+  begun_.notify_all();
+}
+
 void TaskServer::serve() {
+  start();
   try {
     if (channels_.carries())
       carry();
@@ -52,12 +61,14 @@ void TaskServer::serve() {
 /// Root must not wait for this rank's answers any longer.
 void TaskServer::fail(const std::exception_ptr& why) noexcept {
   const std::lock_guard lock(failing_);
-  failure_ = why;
+  if (!failure_)
+    failure_ = why;
   over_ = true;
   comm_.leave("it cannot serve the Executor any longer");
 }
 
 void TaskServer::work(Worker& worker) {
+  begun_.wait(false);
   try {
     while (auto order = next_order()) {
       const Thunk thunk = thunks_[order->header.word];
@@ -68,6 +79,8 @@ void TaskServer::work(Worker& worker) {
   }
   working_.fetch_sub(1);
   working_.notify_one();
+  if (channels_.carries())
+    channels_.bell().ring();
 }
 
 std::optional<Frame> TaskServer::next_order() {
@@ -75,8 +88,12 @@ std::optional<Frame> TaskServer::next_order() {
   Ring& ring = channel_.to_rank;
   std::optional<Frame> order;
   wait_on(
-      ring.reader(), sleeper, spins_, std::nullopt,
-      [&] { return over_ || (ring.filled() > 0 && (order = reader_.read(ring))); },
+      ring.reader(), sleeper, spins_, Naps(channels_.carries()), std::nullopt,
+      [&](Naps& naps) {
+        if (channels_.carry())
+          naps.restart();
+        return over_ || (ring.filled() > 0 && (order = reader_.read(ring)));
+      },
       [this] { look(); });
   if (order && order->header.word == Frame::last_order)
     over_ = true;
@@ -87,7 +104,13 @@ void TaskServer::answer(Frame frame) {
   const std::lock_guard lock(writing_);
   writer_.push(std::move(frame));
   wait_on(
-      channel_.to_root.writer(), sleeper, spins_, std::nullopt, [this] { return over_ || flush(); },
+      channel_.to_root.writer(), sleeper, spins_, Naps(channels_.carries()), std::nullopt,
+      [this](Naps& naps) {
+        const bool written = over_ || flush();
+        if (channels_.carry())
+          naps.restart();
+        return written;
+      },
       [this] { look(); });
 }
 
@@ -103,22 +126,21 @@ void TaskServer::look() const {
     throw *gone;
 }
 
-/// Until all workers have ended: by then root has had all answers.
+/// While all workers work, which carry themselves while they wait. Until they have ended: by then
+/// root has had all answers.
 void TaskServer::carry() {
   Bell& bell = channels_.bell();
-  for (Naps naps; working_ != 0;) {
+  for (Naps naps(true); working_ != 0;) {
     const std::uint32_t seen = bell.rung.load();
     if (channels_.carry()) {
       naps.restart();
-    } else if (spins_ && naps.awake()) {
-      pause();
-    } else {
-      bell.asleep.store(sleeper);
-      if (channel_.to_root.filled() == 0)
-        futex_wait(bell.rung, seen, sleeper, naps.next());
-      bell.asleep.store(0);
-      look();
+      continue;
     }
+    bell.asleep.store(sleeper);
+    if (working_ != 0)
+      futex_wait(bell.rung, seen, sleeper, naps.next());
+    bell.asleep.store(0);
+    look();
   }
 }
 

@@ -15,11 +15,12 @@
 
 namespace cleave::detail {
 
-/// Workers read orders from the ring themselves, one at a time, so that a message wakes no second
-/// thread. The rank's main thread carries messages from and to another node, or sleeps.
+/// Workers read orders from the ring themselves, one at a time, so that an order wakes no second
+/// thread. On another node than root's who waits carries messages, and the rank's main thread now
+/// and then while nobody waits. Else that thread sleeps.
 class TaskServer {
 public:
-  TaskServer(const Pool& pool, Channels& channels, std::vector<Thunk> thunks);
+  TaskServer(const Pool& pool, Channels& channels, std::vector<Thunk> thunks, std::uint64_t seed);
   TaskServer(const TaskServer&) = delete;
   TaskServer& operator=(const TaskServer&) = delete;
   ~TaskServer();
@@ -34,6 +35,7 @@ private:
   [[nodiscard]] bool flush();
   void look() const;
   void carry();
+  void start() noexcept;
   void fail(const std::exception_ptr& why) noexcept;
   void stop() noexcept;
 
@@ -43,6 +45,7 @@ private:
   std::vector<Thunk> thunks_;
   bool spins_;
   std::vector<Worker> workers_;
+  std::atomic<bool> begun_{false};
   std::atomic<bool> over_{false};
   std::atomic<int> working_{0}; // threads
   std::mutex reading_;

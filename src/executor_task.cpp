@@ -1,38 +1,27 @@
 #include "executor_task.hpp"
 
-#include <cxxabi.h>
+#include "words.hpp"
+
 #include <sched.h>
 
-#include <cstdlib>
-#include <memory>
 #include <new>
 #include <system_error>
-#include <typeinfo>
 #include <utility>
 
 namespace cleave::detail {
 namespace {
 
-std::string demangled(const char* mangled) {
-  int status = 0;
-  const std::unique_ptr<char, void (*)(void*)> text(
-      abi::__cxa_demangle(mangled, nullptr, nullptr, &status), std::free);
-  return status == 0 ? text.get() : mangled;
-}
-
-/// Type and what() of the exception that is being handled.
-std::vector<std::byte> packed_exception() {
-  Packer packer;
+/// The words of the exception that is being handled; no bytes when there is no memory for them.
+std::vector<std::byte> packed_exception() noexcept {
   try {
-    throw;
-  } catch (const std::exception& error) {
-    packer.put(demangled(typeid(error).name()));
-    packer.put(std::string(error.what()));
+    const Thrown thrown = current_exception_words();
+    Packer packer;
+    packer.put(thrown.type);
+    packer.put(thrown.what);
+    return packer.take();
   } catch (...) {
-    packer.put(demangled(abi::__cxa_current_exception_type()->name()));
-    packer.put(std::string());
+    return {};
   }
-  return packer.take();
 }
 
 /// Where threads may run that the rank's main thread, which may be pinned, has started.
@@ -66,10 +55,10 @@ TaskFailure failure_in(const Frame& answer, int rank, const std::string& host) {
                       .rank = rank,
                       .thread = answer.header.thread,
                       .host = host,
-                      .type = demangled(typeid(std::bad_alloc).name()),
-                      .what = "root has no memory for a result of " +
-                              std::to_string(answer.header.bytes) + " bytes"};
-  if (answer.whole()) {
+                      .type = "std::bad_alloc",
+                      .what = "no memory for an answer of " + std::to_string(answer.header.bytes) +
+                              " bytes"};
+  if (answer.whole() && !answer.payload.empty()) {
     Unpacker from(answer.payload);
     failure.type = from.get<std::string>();
     failure.what = from.get<std::string>();

@@ -2,9 +2,13 @@
 
 #include "futex.hpp"
 
+#include <poll.h>
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -19,19 +23,20 @@ struct alignas(128) Meeting::Gate {
   std::atomic<std::uint32_t> bell;     // the leader sleeps on it
   std::atomic<std::uint32_t> awaited;  // 1 + place of the rank that the leader sleeps for
   Agreement outcome;
-  alignas(128) std::atomic<std::uint32_t> leaving; // not 0: somebody writes, or wrote, the reason
+  alignas(128) std::atomic<std::uint32_t> leaving; // 1 + place of who writes, or wrote, the reason
   std::atomic<std::uint32_t> left; // 1 + place of the first rank that left; publishes the reason
   std::array<char, 248> reason;    // zeroed by the window
 };
 
 struct alignas(128) Meeting::Slot {
-  std::atomic<std::uint32_t> arrived; // this rank's round
+  std::atomic<std::uint32_t> arrived; // this rank's round, or `over`
   Words words;
 };
 
 namespace {
 
-constexpr int spins = 32; // between two looks at the clock
+constexpr std::uint32_t over = ~0U; // no round: this rank makes no more calls
+constexpr int spins = 32;           // between two looks at the clock
 constexpr auto spin_time = std::chrono::microseconds(50);
 constexpr auto nap = std::chrono::milliseconds(500); // between looks at who has left
 
@@ -41,6 +46,17 @@ void sleep_on(std::atomic<std::uint32_t>& word, std::uint32_t value) noexcept {
 
 void wake_all(std::atomic<std::uint32_t>& word) noexcept {
   futex_wake(word, FUTEX_BITSET_MATCH_ANY);
+}
+
+/// Also of a process whose parent has not asked for it.
+bool has_ended(std::int64_t pid) noexcept {
+  const auto fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+  if (fd < 0)
+    return errno == ESRCH; // else it cannot be told here
+  pollfd end{.fd = fd, .events = POLLIN, .revents = 0};
+  const bool ended = poll(&end, 1, 0) == 1;
+  close(fd);
+  return ended;
 }
 
 void fold(Agreement& into, const Words& words) noexcept {
@@ -56,15 +72,22 @@ std::int64_t Meeting::bytes_for(int ranks) noexcept {
   return static_cast<std::int64_t>(sizeof(Gate)) + ranks * static_cast<std::int64_t>(sizeof(Slot));
 }
 
-Meeting::Meeting(NodeWindow window, int place, std::vector<std::string> names,
+Meeting::Meeting(NodeWindow window, int place, std::vector<Member> members,
                  const CommOptions& options)
     : window_(std::move(window)), gate_(reinterpret_cast<Gate*>(window_.bytes().data())),
       slots_(reinterpret_cast<Slot*>(window_.bytes().data() + sizeof(Gate))), place_(place),
-      names_(std::move(names)), patience_(options.patience_s), on_absent_(options.on_absent) {}
+      members_(std::move(members)), patience_(options.patience_s), on_absent_(options.on_absent),
+      looked_ns_(Clock::now().time_since_epoch().count()) {}
 
-template <class Ready, class Absent>
+Meeting::~Meeting() {
+  slots_[place_].arrived.store(over);
+  wake_waiting();
+}
+
+/// @param whom the place of the rank without which it cannot become ready
+template <class Ready>
 void Meeting::wait(std::atomic<std::uint32_t>& word, std::atomic<std::uint32_t>& asleep,
-                   std::uint32_t asleep_mark, Ready ready, Absent absent) {
+                   std::uint32_t asleep_mark, int whom, Ready ready) {
   const auto since = Clock::now();
   do {
     for (int i = 0; i < spins; ++i) {
@@ -92,19 +115,23 @@ void Meeting::wait(std::atomic<std::uint32_t>& word, std::atomic<std::uint32_t>&
       asleep.fetch_sub(1);
     if (come || ready())
       return;
+    if (slots_[whom].arrived.load() == over && !ready())
+      say_left(whom, "it makes no more calls");
     if (const auto gone = left(); gone && !ready())
       throw *gone;
-    name_absent(since, absent);
+    name_absent(since, [&] {
+      return members_[static_cast<std::size_t>(whom)].name +
+             (place_ == 0 ? "" : " or a rank that it waits for");
+    });
   }
 }
 
 Agreement Meeting::gather_node(std::uint32_t round) {
   Agreement outcome{.lowest = slots_[0].words, .highest = slots_[0].words};
-  for (std::size_t p = 1; p < names_.size(); ++p) {
+  for (std::size_t p = 1; p < members_.size(); ++p) {
     Slot& slot = slots_[p];
-    wait(
-        gate_->bell, gate_->awaited, static_cast<std::uint32_t>(p + 1),
-        [&] { return slot.arrived.load() == round; }, [&] { return names_[p]; });
+    wait(gate_->bell, gate_->awaited, static_cast<std::uint32_t>(p + 1), static_cast<int>(p),
+         [&] { return slot.arrived.load() == round; });
     fold(outcome, slot.words);
   }
   return outcome;
@@ -121,9 +148,7 @@ Agreement Meeting::agree(const Words& words,
       gate_->bell.fetch_add(1);
       wake_all(gate_->bell);
     }
-    wait(
-        gate_->released, gate_->asleep, 0, [&] { return gate_->released.load() == round; },
-        [&] { return names_[0] + " or a rank that it waits for"; });
+    wait(gate_->released, gate_->asleep, 0, 0, [&] { return gate_->released.load() == round; });
     return gate_->outcome;
   }
   // Nobody reads the outcome of the last round any more: all have arrived in this one.
@@ -136,22 +161,48 @@ Agreement Meeting::agree(const Words& words,
 }
 
 void Meeting::leave(const std::string& reason) noexcept {
-  if (gate_->leaving.exchange(1) == 0) { // the first alone says why
+  say_left(place_, reason);
+}
+
+void Meeting::say_left(int place, const std::string& reason) const noexcept {
+  std::uint32_t nobody = 0; // the first alone says why
+  if (gate_->leaving.compare_exchange_strong(nobody, static_cast<std::uint32_t>(place_ + 1))) {
     std::copy_n(reason.begin(), std::min(reason.size(), gate_->reason.size() - 1),
                 gate_->reason.begin());
-    gate_->left.store(static_cast<std::uint32_t>(place_ + 1));
+    gate_->left.store(static_cast<std::uint32_t>(place + 1));
   }
+  wake_waiting();
+}
+
+void Meeting::wake_waiting() const noexcept {
   gate_->bell.fetch_add(1);
   wake_all(gate_->bell);
   wake_all(gate_->released);
 }
 
 std::optional<Error> Meeting::left() const {
+  find_ended();
   const std::uint32_t left = gate_->left.load();
   if (left == 0 || left == static_cast<std::uint32_t>(place_ + 1))
     return std::nullopt;
   return Error(ErrorKind::lost_peer,
-               names_[left - 1] + " has left: " + std::string(gate_->reason.data()));
+               members_[left - 1].name + " has left: " + std::string(gate_->reason.data()));
+}
+
+bool Meeting::left_silently() const noexcept {
+  return gate_->left.load() != gate_->leaving.load();
+}
+
+/// Not every launcher ends the others when a process is killed.
+void Meeting::find_ended() const noexcept {
+  const std::int64_t now = Clock::now().time_since_epoch().count();
+  std::int64_t looked = looked_ns_.load();
+  if (now - looked < std::chrono::nanoseconds(nap).count() ||
+      !looked_ns_.compare_exchange_strong(looked, now))
+    return;
+  for (std::size_t p = 0; p < members_.size(); ++p)
+    if (std::cmp_not_equal(p, place_) && has_ended(members_[p].pid))
+      say_left(static_cast<int>(p), "its process has ended");
 }
 
 void Meeting::name_absent(Clock::time_point since, const std::function<std::string()>& absent) {
@@ -161,8 +212,8 @@ void Meeting::name_absent(Clock::time_point since, const std::function<std::stri
   named_ = now;
   if (on_absent_) {
     const auto waited = std::chrono::duration_cast<std::chrono::seconds>(now - since).count();
-    on_absent_(names_[static_cast<std::size_t>(place_)] + " has waited " + std::to_string(waited) +
-               " s for " + absent());
+    on_absent_(members_[static_cast<std::size_t>(place_)].name + " has waited " +
+               std::to_string(waited) + " s for " + absent());
   }
 }
 

@@ -9,6 +9,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace cleave {
 
@@ -18,22 +19,34 @@ namespace cleave {
 /// without the private flag, since libstdc++'s atomic::wait never wakes another process.
 class Meeting {
 public:
+  struct Member {
+    std::string name; ///< for messages
+    std::int64_t pid;
+  };
+
   /// Bytes of window that a node of `ranks` ranks needs.
   [[nodiscard]] static std::int64_t bytes_for(int ranks) noexcept;
 
-  /// @param window at least bytes_for(names.size()) zeroed bytes, shared by the node
+  /// @param window at least bytes_for(members.size()) zeroed bytes, shared by the node
   /// @param place this rank's position on the node, 0 is the leader
-  /// @param names of the node's ranks, for messages
-  Meeting(NodeWindow window, int place, std::vector<std::string> names, const CommOptions& options);
+  /// @param members the node's ranks
+  Meeting(NodeWindow window, int place, std::vector<Member> members, const CommOptions& options);
+  Meeting(const Meeting&) = delete;
+  Meeting& operator=(const Meeting&) = delete;
+  /// Who still waits for this rank, waits no longer.
+  ~Meeting();
 
   /// One round. `fold` is called by the leader with the node's outcome and returns the job's.
   Agreement agree(const Words& words, const std::function<Agreement(const Agreement&)>& fold);
   void leave(const std::string& reason) noexcept;
   void yield_at_once(bool on) noexcept { yield_ = on; }
   [[nodiscard]] bool yields() const noexcept { return yield_; }
-  /// Why nobody need wait any longer, once a rank has left. What has arrived before counts: look
-  /// for it again before throwing this.
+  /// Why nobody need wait any longer, once a rank has left or its process has ended, which is
+  /// looked for twice a second. What has arrived before counts: look for it again before throwing
+  /// this.
   [[nodiscard]] std::optional<Error> left() const;
+  /// Whether the first that left did not say so itself.
+  [[nodiscard]] bool left_silently() const noexcept;
   /// Names whom this rank waits for, when patience is at its end again.
   void name_absent(std::chrono::steady_clock::time_point since,
                    const std::function<std::string()>& absent);
@@ -42,20 +55,24 @@ private:
   struct Gate;
   struct Slot;
   Agreement gather_node(std::uint32_t round);
-  template <class Ready, class Absent>
+  template <class Ready>
   void wait(std::atomic<std::uint32_t>& word, std::atomic<std::uint32_t>& asleep,
-            std::uint32_t asleep_mark, Ready ready, Absent absent);
+            std::uint32_t asleep_mark, int whom, Ready ready);
+  void say_left(int place, const std::string& reason) const noexcept;
+  void find_ended() const noexcept;
+  void wake_waiting() const noexcept;
 
   NodeWindow window_;
   Gate* gate_;
   Slot* slots_;
   int place_;
-  std::vector<std::string> names_;
+  std::vector<Member> members_;
   std::chrono::duration<double> patience_;
   std::function<void(const std::string&)> on_absent_;
   std::chrono::steady_clock::time_point named_{};
   std::uint32_t round_ = 0;
   bool yield_ = false;
+  mutable std::atomic<std::int64_t> looked_ns_; // for processes that have ended
 };
 
 } // namespace cleave

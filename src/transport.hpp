@@ -5,6 +5,7 @@
 #include "cleave/comm.hpp"
 #include "meeting.hpp"
 
+#include <atomic>
 #include <memory>
 #include <span>
 #include <string>
@@ -43,6 +44,8 @@ public:
   /// Zeroed memory that all ranks of the node see; empty on all of them when there is no room.
   virtual NodeWindow window(std::int64_t bytes) = 0;
   [[nodiscard]] virtual bool one_process() const noexcept = 0;
+  /// Ends the processes of the other ranks.
+  virtual void abort(int status) noexcept = 0;
 
   [[nodiscard]] int rank() const noexcept { return rank_; }
   [[nodiscard]] int size() const noexcept { return static_cast<int>(ranks_.node.size()); }
@@ -51,6 +54,8 @@ public:
   [[nodiscard]] int nodes() const noexcept { return nodes_; }
   [[nodiscard]] const CommOptions& options() const noexcept { return options_; }
   [[nodiscard]] Meeting& meeting() noexcept { return *meeting_; }
+  /// Why there is no agreement now; null: there is.
+  [[nodiscard]] std::atomic<const char*>& refusal() noexcept { return refusal_; }
 
 protected:
   /// To be called once by the constructor of an implementation, when window() works.
@@ -63,6 +68,7 @@ private:
   std::vector<int> node_ranks_;
   CommOptions options_;
   std::unique_ptr<Meeting> meeting_;
+  std::atomic<const char*> refusal_{nullptr};
 };
 
 /// Over MPI: duplicates `parent`. Collective.

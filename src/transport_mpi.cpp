@@ -219,6 +219,8 @@ public:
 
   [[nodiscard]] bool one_process() const noexcept override { return false; }
 
+  void abort(int status) noexcept override { MPI_Abort(world_, status); }
+
 private:
   /// Waits without holding a core for long: tests, then naps that grow to a millisecond.
   template <class Done>

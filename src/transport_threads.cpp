@@ -207,6 +207,7 @@ public:
   }
 
   [[nodiscard]] bool one_process() const noexcept override { return true; }
+  void abort(int /*status*/) noexcept override {} // they are of this process
 
 private:
   struct alignas(128) Line {

@@ -1,8 +1,14 @@
 #include "words.hpp"
 
+#include <cxxabi.h>
+
 #include <algorithm>
 #include <cstddef>
+#include <cstdlib>
+#include <exception>
+#include <memory>
 #include <numeric>
+#include <typeinfo>
 
 namespace cleave {
 namespace {
@@ -23,7 +29,19 @@ std::size_t distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
+/// @param type nothing: thrown by another language
+std::string name_of(const std::type_info* type) {
+  return type == nullptr ? "an exception of an unknown type" : demangled(type->name());
+}
+
 } // namespace
+
+std::string demangled(const char* name) {
+  int status = 0;
+  const std::unique_ptr<char, void (*)(void*)> text(
+      abi::__cxa_demangle(name, nullptr, nullptr, &status), std::free);
+  return status == 0 ? text.get() : name;
+}
 
 std::string in_quotes(std::string_view text) {
   return "\"" + std::string(text) + "\"";
@@ -61,6 +79,17 @@ std::string unknown_name(std::string_view what, std::string_view unknown,
   if (const std::string meant = nearest(unknown, names); !meant.empty())
     text += "did you mean " + in_quotes(meant) + "? ";
   return text + (names.empty() ? "there is none" : "known: " + join(names));
+}
+
+Thrown current_exception_words() {
+  try {
+    throw;
+  } catch (const std::exception& error) {
+    const char* const what = error.what(); // of a user's class: it may be nothing
+    return {name_of(&typeid(error)), what == nullptr ? "" : what};
+  } catch (...) {
+    return {name_of(abi::__cxa_current_exception_type()), ""};
+  }
 }
 
 } // namespace cleave

@@ -1,5 +1,5 @@
 /// @file
-/// Words of error messages: what a mistyped name may have meant, and lists of known names.
+/// Words of error messages: what a mistyped name may have meant, lists of known names, exceptions.
 #pragma once
 
 #include <string>
@@ -21,6 +21,17 @@ namespace cleave {
 /// The name that is nearest to `unknown` and differs from it by at most a third of its letters and
 /// one; empty when none does. Local, thread-safe, O(names x letters^2).
 [[nodiscard]] std::string nearest(std::string_view unknown, const std::vector<std::string>& names);
+
+/// The name of a symbol or type as people write it. Local, thread-safe.
+[[nodiscard]] std::string demangled(const char* name);
+
+/// What an exception says of itself.
+struct Thrown {
+  std::string type;
+  std::string what; ///< empty for what is no std::exception
+};
+/// Of the exception that is being handled. Local, thread-safe.
+[[nodiscard]] Thrown current_exception_words();
 
 /// `unknown WHAT "X"; did you mean "Y"? known: ...`. Local, thread-safe.
 [[nodiscard]] std::string unknown_name(std::string_view what, std::string_view unknown,

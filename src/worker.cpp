@@ -1,5 +1,7 @@
 #include "cleave/worker.hpp"
 
+#include <sstream>
+
 namespace cleave {
 namespace {
 
@@ -27,4 +29,19 @@ RandomStream::result_type RandomStream::operator()() noexcept {
   return std::uint64_t{block_[word + 1]} << 32 | block_[word];
 }
 
+namespace detail {
+
+void Watch::begin(std::int64_t task) noexcept {
+  thread_.store(pthread_self());
+  task_.store(task);
+  deadline_.store(Clock::now() + timeout_);
+}
+
+std::string Watch::timeout_text() const {
+  std::ostringstream text;
+  text << std::chrono::duration<double>(timeout_).count() << " s";
+  return text.str();
+}
+
+} // namespace detail
 } // namespace cleave

@@ -7,6 +7,7 @@ wrong on purpose.
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import struct
@@ -195,6 +196,7 @@ REFUSED = [
     ("run squares --result=", "--result: must not be empty"),
     ("run squares --schedule=", "--schedule: must not be empty"),
     ("run squares --threads=", "--threads: must not be empty"),
+    ("run squares --task-timeout -1", "--task-timeout: must be 0 to 1e9, not -1"),
     ("run squares --patience=", "--patience: must be a finite number"),
     ("run nosuch.toml", "nosuch.toml: cannot be read: No such file"),
     ("run folder/", "folder/: cannot be read: is a directory"),
@@ -511,6 +513,26 @@ class Launch(Case):
         self.assertEqual(run.stderr.count("\n"), 1)
         self.assertIn("-n: is 3, but the launcher started 2 ranks", run.stderr)
 
+    def test_a_rank_that_is_not_there_waits_for_no_debugger(self):
+        for rank, message in (("2", "--attach: there is no rank 2: the last is rank 1"),
+                              ("-1", "--attach: must be a rank, 0 or above")):
+            run = self.succeed("run", "squares", f"--attach={rank}", ranks=2, status=2)
+            self.assertIn(message, run.stderr)
+            self.assertEqual(run.stderr.count("\n"), 1)
+
+    @unittest.skipUnless(shutil.which("gdb"), "needs gdb")
+    def test_a_rank_waits_for_a_debugger(self):
+        command = [MPIRUN, "-q", "-n", "2", CLEAVE, "run", "squares", "-q", "--attach", "1"]
+        with subprocess.Popen(command, cwd=self.home, text=True, stderr=subprocess.PIPE) as run:
+            self.assertRegex(run.stderr.readline(), r"^rank 1 waits for a debugger: on host \S+,$")
+            words = shlex.split(run.stderr.readline())
+            self.assertIsNone(run.poll())
+            debugger = subprocess.run([*words, "-batch"], text=True, capture_output=True, check=False)
+            if "Operation not permitted" in debugger.stderr:
+                run.kill()
+                self.skipTest("debuggers are forbidden here")
+            self.assertEqual(run.wait(timeout=30), 0, debugger.stderr)
+
     def test_without_mpirun_the_mend_is_told(self):
         run = self.succeed("run", "squares", "-n", "2", status=2, PATH="/nowhere")
         self.assertIn("cannot start mpirun", run.stderr)
@@ -560,6 +582,17 @@ class Failures(Case):
     def test_terminate_names_the_rank(self):
         self.assertIn("rank 2 terminated: thrown where nobody catches",
                       self.failure("terminates").stderr)
+
+    def test_one_rank_tells_even_where_mpirun_gives_the_others_time(self):
+        for workload, options, told in [
+                ("silent", (), "only the last rank sees this"),
+                ("endless", ("--task-timeout", "0.1"),
+                 r"task 5 on rank \d \(thread 0, host \S+\) ignores its time-out of 0.1 s.* It is in\n")]:
+            run = self.start("run", workload, *options, "--threads", "1", "--json", ranks=3, program=FAULTY)
+            self.assertEqual(run.returncode, 3, run.stderr)
+            self.assertRegex(run.stderr, rf"\Acleave: error: .*{told}")
+            self.assertEqual(run.stderr.count("cleave: error:"), 1, run.stderr)
+            self.assertEqual(json.loads(run.stdout)["error"]["kind"], "failed_task") # one object
 
     def test_a_wrong_answer_has_no_speed(self):
         for workload in ("wrong", "changes"):

@@ -5,6 +5,9 @@
 
 #include "cleave/executor.hpp"
 
+#include <cstdint>
+#include <vector>
+
 namespace cleave::testing {
 
 /// Results in order and in any order, map, wait, as_completed, timeouts.
@@ -19,10 +22,14 @@ void check_queue(Pool& pool);
 void check_task_failures(Pool& pool);
 /// Runs one after the other, mixed with other calls of the Pool.
 void check_runs(Pool& pool);
+/// Of ten tasks in each of two runs; at root.
+std::vector<std::uint64_t> random_numbers(Pool& pool);
 /// Root sleeps between submit and get: the workers do not.
 void check_workers_stay_busy(Pool& pool);
+/// A function that waits for a task of half a second, which sleeps.
+void wait_for_a_sleeping_task(Executor& e);
 
-/// All of the above; large tasks of `mebibytes`.
+/// All checks above but check_workers_stay_busy; large tasks of `mebibytes`.
 void check_executor(Pool& pool, std::int64_t mebibytes);
 
 } // namespace cleave::testing

@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdint>
+#include <set>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace cleave {
 namespace {
@@ -41,6 +44,20 @@ INSTANTIATE_TEST_SUITE_P(Layouts, ExecutorInProcess,
                                   std::to_string(info.param.threads) + "_on_nodes_of_" +
                                   std::to_string(info.param.ranks_per_node);
                          });
+
+TEST(ExecutorInProcess, DrawsTheSameNumbersAtEveryLayoutAndOthersInEachRun) {
+  std::vector<std::vector<std::uint64_t>> by_layout;
+  for (const int ranks : {1, 3})
+    Comm::in_process(ranks, [&by_layout](Comm& comm) {
+      Pool pool(comm, PoolOptions{.threads = comm.size()});
+      const std::vector<std::uint64_t> numbers = cleave::testing::random_numbers(pool);
+      if (comm.is_root())
+        by_layout.push_back(numbers);
+    });
+  EXPECT_EQ(by_layout[0], by_layout[1]);
+  const std::set<std::uint64_t> distinct(by_layout[0].begin(), by_layout[0].end());
+  EXPECT_EQ(distinct.size(), 20U);
+}
 
 TEST(ExecutorInProcess, EndsTheOthersWhenARankThrowsBetweenRuns) {
   std::atomic<int> lost{0};

@@ -98,6 +98,11 @@ std::vector<Workload> faulty_workloads() {
   slow.task = [](Pool&, std::int64_t) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   };
+  Faults endless;
+  endless.task = [](Pool&, std::int64_t i) {
+    if (i == 5)
+      std::this_thread::sleep_for(std::chrono::seconds(60));
+  };
   Workload refuses = faulty("refuses", {});
   Parameter n;
   n.name = "n";
@@ -108,17 +113,12 @@ std::vector<Workload> faulty_workloads() {
     pool.from_root([&]() -> bool { throw values.error("n", "must be even"); });
     return nullptr;
   };
-  return {faulty("task", task),
-          faulty("last_rank", last_rank),
-          faulty("silent", silent),
-          faulty("terminates", terminates),
-          faulty("wrong", wrong),
-          faulty("unchecked", unchecked),
-          faulty("changes", changes),
-          faulty("output", output),
-          faulty("slow", slow),
-          faulty("good", {}),
-          refuses};
+  return {faulty("task", task),       faulty("last_rank", last_rank),
+          faulty("silent", silent),   faulty("terminates", terminates),
+          faulty("wrong", wrong),     faulty("unchecked", unchecked),
+          faulty("changes", changes), faulty("output", output),
+          faulty("slow", slow),       faulty("endless", endless),
+          faulty("good", {}),         refuses};
 }
 
 } // namespace

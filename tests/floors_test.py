@@ -18,7 +18,7 @@ ROWS = [
     (0, ["error", "words", "range", "schedule", "tree", "layout", "statistics", "scaling"]),
     (1, ["session", "comm", "window"]),
     (1, ["serialize"]),
-    (1, ["worker", "team"]),
+    (1, ["worker", "team", "watchdog"]),
     (1, ["timings"]),
     (2, ["discover", "provenance"]),
     (2, ["simd"]),

@@ -226,6 +226,48 @@ void check_stop(Pool& pool) {
     EXPECT_EQ(failure.what, "stop");
 }
 
+/// A task that waits until its time is over fails in every call, whatever it does then; the others
+/// do not.
+void check_timeouts(Pool& pool) {
+  PoolOptions options = pool.options();
+  if (options.schedule.text() != Schedule().text())
+    return; // it takes a while, and chunks have no part in it
+  options.timeout = std::chrono::milliseconds(100);
+  Pool timed(pool.comm(), options);
+  const auto late_at = [](std::int64_t task, std::int64_t i, const Worker& worker) {
+    while (i == task && !worker.stop_requested())
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return i;
+  };
+  const auto late = [=](std::int64_t i, Worker& worker) { return late_at(7, i, worker); };
+  const auto expect_late = [&](auto call) {
+    expect_one(failures_of(timed, call), 7, "TimedOut", "timed out after 0.1 s");
+  };
+  expect_late([&] { (void)timed.map(late, 20); });
+  expect_late([&] { (void)timed.map(late, timed.scatter(numbers<std::int64_t>(timed, 20))); });
+  expect_late([&] { (void)timed.map_reduce(late, 20, std::plus<>(), std::int64_t{0}); });
+  expect_late([&] {
+    (void)timed.reduce_ranges(
+        [=](TaskRange leaf, Worker& worker) { return late_at(7, leaf.first, worker); }, 20,
+        std::plus<>(), std::int64_t{0});
+  });
+  expect_late([&] {
+    (void)timed.map_bands<int>(
+        [=](TaskRange rows, TaskRange, std::span<const int>, std::span<int>, Worker& worker) {
+          if (late_at(7, rows.first, worker) == 7)
+            throw std::runtime_error("stopped");
+        },
+        numbers<int>(timed, 40), {20, 2, 3, 1, 1});
+  });
+  EXPECT_EQ(timed.map_collect(late, 20).failures.size(), 1U);
+  // A call may say otherwise.
+  const auto slow = [](std::int64_t i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(i == 3 ? 150 : 0));
+    return i;
+  };
+  EXPECT_EQ(timed.map_collect(slow, 10, {.timeout = std::chrono::seconds(0)}).failures.size(), 0U);
+}
+
 template <class R, class Expected>
 void expect_outcome(const Pool& pool, const Outcome<R>& outcome, std::int64_t n,
                     Expected expected) {
@@ -340,6 +382,7 @@ void check_failures(Pool& pool) {
   check_operations(pool);
   check_many(pool);
   check_stop(pool);
+  check_timeouts(pool);
   check_collect(pool);
   check_classes(pool);
   check_empty_types(pool);

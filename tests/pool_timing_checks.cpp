@@ -144,7 +144,7 @@ void check_timings(Pool& pool) {
   // A busy machine may suspend a rank between two looks at the clock: one good repetition will do.
   double least = 1;
   int repetitions = 0;
-  for (; repetitions < 10 && least > 0; ++repetitions) {
+  for (; repetitions < 40 && least > 0; ++repetitions) {
     const Repetition repetition = repeat(own);
     if (own.is_root()) {
       check_counters(own, repetition);

@@ -141,13 +141,23 @@ public:
   /// All ranks meet, and each learns the smallest and largest of every word. The fence of every
   /// collective call: what was written to node windows before is visible after. Waits by spinning
   /// briefly, then sleeps. Collective. Under 1 us awake on one node.
-  /// @throws Error lost_peer on every rank of the node when a rank has left()
+  /// @throws Error lost_peer on every rank of the node when a rank has left(), bad_input on a rank
+  ///         that must refuse_agreement()
   Agreement agree(const Words& words) const;
   void barrier() const { agree({}); }
   /// Tells the others that this rank will make no more calls, so that nobody waits for it. Local.
   void leave(const std::string& reason) const noexcept;
-  /// Why nobody need wait for this node's other ranks, once one has left; else nothing. Local.
+  /// Why nobody need wait for this node's other ranks, once one has left, or its process has ended;
+  /// else nothing. Local, thread-safe.
   [[nodiscard]] std::optional<Error> left() const;
+  /// Ends the processes of all ranks, with this exit status. Local, from any thread while no other
+  /// makes calls on MPI.
+  [[noreturn]] void abort(int status) const noexcept;
+  /// Whether the rank that has left did so without leave(), so that nobody has told why. Local.
+  [[nodiscard]] bool left_silently() const noexcept;
+  /// While `why` is given, agree() throws Error bad_input with it on this rank, instead of waiting
+  /// for ranks that are busy elsewhere. Local, thread-safe. @param why lives on; null: no longer
+  void refuse_agreement(const char* why) const noexcept;
   /// With more workers than cores nobody spins: a waiting rank gives its core away at once. Local.
   void yield_at_once(bool on) const noexcept;
   [[nodiscard]] bool yields() const noexcept;

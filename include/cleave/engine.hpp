@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -41,6 +42,15 @@ struct PoolOptions {
   CommOptions comm{};
   /// Told on root, now and then while tasks run: the share of the current call that is done, 0..1.
   std::function<void(double)> on_progress{};
+  /// The longest that a task (reduce_ranges and map_bands: a leaf) may take, of calls that do not
+  /// name their own; 0: no limit. Then Worker::stop_requested() turns true, and the task has
+  /// failed by TimedOut, whatever it throws or returns. About 80 ns a task, 40 us a call.
+  std::chrono::duration<double> timeout{0};
+  /// Told of a task that is still at work when as much time again, at least 1 s, has passed: rank,
+  /// task, thread and stack, on the task's rank, from a thread of its own. Then the whole job ends
+  /// with the exit status of a failed task: no thread can be ended from outside.
+  /// The default writes to standard error.
+  std::function<void(const Error&)> on_stuck{};
 };
 
 /// How one call works, where it differs from the Pool's options.
@@ -52,6 +62,8 @@ struct CallOptions {
   /// How often a task that threw is tried again, by the same worker and with the same random
   /// numbers, before it has failed.
   int retries = 0;
+  /// The longest that a task may take, at each try; 0: no limit. See PoolOptions::timeout.
+  std::optional<std::chrono::duration<double>> timeout{};
 };
 
 namespace detail {
@@ -100,6 +112,8 @@ void together(const Comm& comm, Work work) {
   raise_together(comm, failure);
 }
 
+struct StuckTask; // src/watchdog.hpp
+
 class Engine {
 public:
   /// @param comm of its own: nobody else makes calls on it
@@ -127,6 +141,9 @@ public:
   /// Opens a collective call. `prepare` runs on root; what it throws, every rank throws.
   /// @throws Error lost_peer on every rank when they do not make the same call
   RootPart open(const CallForm& form, const std::function<RootPart()>& prepare);
+
+  /// Limits the tasks of this call. @param timeout not above 0: no limit
+  void time_out_after(std::chrono::duration<double> timeout) noexcept;
 
   /// Runs body(worker, chunk) for the chunks of leaves that this rank's workers get; an exception
   /// of body itself is recorded as a failure of the chunk's first task.
@@ -204,6 +221,7 @@ private:
   };
   void look_around(const Worker& worker, Hand& hand);
   void start_team();
+  [[noreturn]] void end_job(const StuckTask& stuck) const;
   [[noreturn]] void disagree(const CallForm& form);
   void run_team(std::int64_t units, const std::function<void(Worker&)>& work);
   [[nodiscard]] bool draws(const ChunkSequence& sequence) const noexcept {
@@ -236,10 +254,12 @@ private:
   NodeWindow memory_;                          // Shared, then one slot a rank of the node
   std::atomic<std::uint32_t>* stop_ = nullptr; // number of the last call that failed on this node
   std::optional<Team> team_;
-  std::size_t place_;        // of this rank on its node
-  int first_on_node_ = 0;    // number of this rank's first worker there
-  std::vector<Worker> crew_; // by thread
-  std::vector<Hand> hands_;  // by thread
+  std::size_t place_;                   // of this rank on its node
+  int first_on_node_ = 0;               // number of this rank's first worker there
+  std::vector<Worker> crew_;            // by thread
+  std::vector<Hand> hands_;             // by thread
+  std::vector<Watch> watches_;          // by thread
+  std::chrono::nanoseconds timeout_{0}; // of the current call
   std::mutex failures_mutex_;
   std::vector<TaskFailure> failures_;
   std::uint32_t call_ = 0;

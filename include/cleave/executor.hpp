@@ -144,8 +144,9 @@ public:
   /// Runs function(executor) on root's own thread, while the workers of all ranks, root's too, run
   /// what it submits; returns on every rank when it has returned and all tasks are done. When it
   /// throws, tasks that have not begun are cancelled and every rank throws as in Pool::from_root.
-  /// Collective. The function makes no collective call and no call of MPI. Root keeps its thread
-  /// for the function, so that one that computes takes a core from root's workers.
+  /// Collective. Neither the function nor a task makes a collective call, which is refused by Error
+  /// bad_input, or a call of MPI. Root keeps its thread for the function, so that one that computes
+  /// takes a core from root's workers. Tasks draw other random numbers in each run.
   /// @throws Error bad_input on every rank, before the function runs, when two functions that are
   ///         submitted somewhere have one name, or ranks run different programs
   static void run(Pool& pool, const std::function<void(Executor&)>& function);
@@ -186,13 +187,17 @@ private:
   detail::Dispatcher& dispatcher_;
 };
 
+namespace detail {
+
 template <class R>
-std::vector<detail::TaskPointer> detail::tasks_of(const std::vector<Future<R>>& futures) {
+std::vector<TaskPointer> tasks_of(const std::vector<Future<R>>& futures) {
   std::vector<TaskPointer> tasks;
   for (const Future<R>& future : futures)
     tasks.push_back(future.task_);
   return tasks;
 }
+
+} // namespace detail
 
 /// Waits until all of the futures, or any of them, are ready. Of no futures, all are and none is.
 /// @return false when the time is over first

@@ -73,9 +73,11 @@ std::vector<R> Pool::map_bands(F f, const std::vector<T>& in, const BandShape& s
                            static_cast<std::size_t>(from.count));
       const std::span written(reinterpret_cast<R*>(sink.place(worker.thread(), to)),
                               static_cast<std::size_t>(to.count));
-      worker.begin_task(rows.first);
       try {
-        f(rows, in_rows, read, written, worker);
+        detail::run_task(worker, rows.first, [&] {
+          f(rows, in_rows, read, written, worker);
+          return true;
+        });
       } catch (...) {
         return engine.fail(worker, rows.first, std::current_exception());
       }

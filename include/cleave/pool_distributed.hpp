@@ -118,8 +118,9 @@ auto Pool::map(F f, const Distributed<T>& values) -> Distributed<detail::TaskRes
     const Part part = detail::values_of(values.leaves(), chunk);
     engine.each(worker, {part.first, part.first + part.count}, false, [&](std::int64_t i) {
       const auto at = static_cast<std::size_t>(i - own.first);
-      worker.begin_task(i);
-      results[at] = detail::call_task(f, worker, values.local()[at]);
+      results[at] = detail::run_task(worker, i, [&]() -> decltype(auto) {
+        return detail::call_task(f, worker, values.local()[at]);
+      });
     });
   });
   engine.join_or_throw();

@@ -38,10 +38,10 @@ std::optional<R> fold_leaf(Engine& engine, F& f, Op& op, const R& identity, Work
   R all = identity;
   std::int64_t i = range.first;
   try {
-    for (; i < range.last; ++i) {
-      worker.begin_task(i);
-      all = op(std::move(all), call_task(f, worker, items[i]));
-    }
+    for (; i < range.last; ++i)
+      all = op(std::move(all), run_task(worker, i, [&]() -> decltype(auto) {
+                 return call_task(f, worker, items[i]);
+               }));
   } catch (...) {
     engine.fail(worker, i, std::current_exception());
     return std::nullopt;
@@ -52,9 +52,10 @@ std::optional<R> fold_leaf(Engine& engine, F& f, Op& op, const R& identity, Work
 /// One call for a whole leaf; nothing when it threw.
 template <class R, class F, class... Args>
 std::optional<R> call_leaf(Engine& engine, F& f, Worker& worker, TaskRange range, Args&&... args) {
-  worker.begin_task(range.first);
   try {
-    return call_task(f, worker, range, std::forward<Args>(args)...);
+    return run_task(worker, range.first, [&]() -> decltype(auto) {
+      return call_task(f, worker, range, std::forward<Args>(args)...);
+    });
   } catch (...) {
     engine.fail(worker, range.first, std::current_exception());
     return std::nullopt;

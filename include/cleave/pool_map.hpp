@@ -45,12 +45,18 @@ void map_block(Engine& engine, In& in, Out& out, F& f, Worker& worker, TaskRange
   try {
     const auto items = in.view(worker.thread(), block);
     const auto results = out.view(worker.thread(), block);
-    engine.each(worker, block, collect, [&](std::int64_t i) {
-      persist(retries, [&] {
+    if (retries == 0 && worker.watch() == nullptr) // a task of 1 ns must not pay for the rest
+      engine.each(worker, block, collect, [&](std::int64_t i) {
         worker.begin_task(i);
         results[i] = call_task(f, worker, items[i]);
       });
-    });
+    else
+      engine.each(worker, block, collect, [&](std::int64_t i) {
+        persist(retries, [&] {
+          results[i] = run_task(worker, i,
+                                [&]() -> decltype(auto) { return call_task(f, worker, items[i]); });
+        });
+      });
     out.commit(worker.thread(), block);
   } catch (...) {
     for (std::int64_t i = block.first; i < block.last; ++i)
@@ -110,6 +116,7 @@ std::vector<TaskFailure> Pool::run_map(Out& out, In& in, F& f, const detail::Cal
     engine.close();
     return {};
   }
+  engine.time_out_after(options.timeout.value_or(engine.options().timeout));
   const ChunkSequence sequence = engine.sequence(root.tasks, options.schedule);
   const Route route = engine.route(sequence, std::max(In::item_bytes, Out::item_bytes));
   detail::feed(engine, in, route, root, detail::tasks_as_part);

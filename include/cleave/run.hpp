@@ -28,7 +28,7 @@ struct Request {
   std::string job;                     ///< a workload's name, or a job file: NAME.toml or a path
   std::vector<std::string> parameters; ///< key=value
   Text ranks, schedule, threads, warm_ups, repetitions, budget_s, timings, result, seed, patience_s,
-      simd;
+      task_timeout_s, simd;
   bool force = false;
   bool trace = false;
   bool dry_run = false;
@@ -57,6 +57,7 @@ struct Plan {
   bool dry_run = false;          ///< prepare, say what would be done, write nothing
   std::uint64_t seed = 0;
   double patience_s = 60;
+  double task_timeout_s = 0;     ///< the longest that a task may take; 0: no limit
   std::string simd;              ///< instruction set that kernels must use; empty: the best
   JobText job_file;              ///< recorded, and never overwritten
   std::vector<std::string> argv; ///< command line, for the record
@@ -86,6 +87,9 @@ struct Plan {
 
 /// Seconds after which an absent rank is named. Local. @throws Error bad_input
 [[nodiscard]] double requested_patience(const Request& request);
+
+/// The longest that a task may take, in seconds; 0: no limit. Local. @throws Error bad_input
+[[nodiscard]] double requested_task_timeout(const Request& request);
 
 /// The workload of this name. Local, thread-safe.
 /// @throws Error bad_input that lists the workloads, at `place`
@@ -125,14 +129,17 @@ struct Kept {
   [[nodiscard]] Error interruption() const;
 };
 
-/// Who is told what happens, on root alone, between and within repetitions. All may be empty. What
-/// on_start throws ends the run before any work, on every rank; the others must not throw.
+/// Who is told what happens, on root alone but for on_stuck, between and within repetitions. All
+/// may be empty. What on_start throws ends the run before any work, on every rank; the others must
+/// not throw.
 struct Observer {
   std::function<void(const RunStart&)> on_start;
   std::function<void(const Progress&)> on_progress; ///< may come often
   std::function<void(const Repetition&, int index, bool warm_up)> on_repetition;
   std::function<void(const Kept&)> on_kept; ///< the timings file was made, or has grown
   std::function<void(const std::string&)> on_note;
+  /// See PoolOptions::on_stuck: on any rank.
+  std::function<void(const Error&)> on_stuck;
   /// Asked between repetitions and between the tasks of one: true ends the run on every rank.
   std::function<bool()> stop;
 };

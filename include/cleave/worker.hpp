@@ -3,13 +3,17 @@
 #pragma once
 
 #include <Random123/philox.h>
+#include <pthread.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <limits>
 #include <map>
 #include <memory>
+#include <stdexcept>
+#include <string>
 #include <type_traits>
 #include <typeindex>
 #include <utility>
@@ -39,6 +43,42 @@ private:
   int used_ = 4; // 32-bit words of block_ already handed out
 };
 
+/// What a task that took longer than its time-out has failed by, whatever it threw or returned.
+class TimedOut : public std::runtime_error {
+public:
+  using std::runtime_error::runtime_error;
+};
+
+namespace detail {
+
+/// The task that one worker is at, and when its time is over: written by the worker alone, read by
+/// the watchdog of its rank too.
+class alignas(128) Watch {
+public:
+  using Clock = std::chrono::steady_clock;
+
+  /// Of the tasks to come; zero: none is timed. To be called while no task runs.
+  void time_out_after(std::chrono::nanoseconds timeout) noexcept { timeout_ = timeout; }
+  [[nodiscard]] bool is_on() const noexcept { return timeout_.count() > 0; }
+  void begin(std::int64_t task) noexcept;
+  void end() noexcept { deadline_.store(Clock::time_point::max()); }
+  [[nodiscard]] bool late() const noexcept { return Clock::now() > deadline(); }
+  /// When the current task's time is over; never while there is none.
+  [[nodiscard]] Clock::time_point deadline() const noexcept { return deadline_.load(); }
+  [[nodiscard]] std::int64_t task() const noexcept { return task_.load(); }
+  [[nodiscard]] pthread_t thread() const noexcept { return thread_.load(); }
+  /// Such as "1.5 s".
+  [[nodiscard]] std::string timeout_text() const;
+
+private:
+  std::chrono::nanoseconds timeout_{0};
+  std::atomic<Clock::time_point> deadline_ = Clock::time_point::max(); // publishes the rest
+  std::atomic<std::int64_t> task_ = 0;
+  std::atomic<pthread_t> thread_ = 0;
+};
+
+} // namespace detail
+
 /// One thread of one rank that computes. Belongs to its thread: not thread-safe.
 class Worker {
 public:
@@ -62,20 +102,26 @@ public:
   /// The random stream of the current task (of the leaf's first task in reduce_ranges), from its
   /// beginning.
   [[nodiscard]] RandomStream random() const noexcept { return {seed_, call_, task_}; }
-  /// Whether the call has failed already: long tasks should look now and then, and return early.
+  /// Whether the call has failed already, or the task's time is over: long tasks should look now
+  /// and then, and return early or throw. About 1 ns, 30 ns where there is a time-out.
   [[nodiscard]] bool stop_requested() const noexcept {
-    return stop_ != nullptr && stop_->load(std::memory_order_relaxed) == call_;
+    return (stop_ != nullptr && stop_->load(std::memory_order_relaxed) == call_) ||
+           (watch_ != nullptr && watch_->late());
   }
 
   /// For the Pool: which task comes now.
   void begin_task(std::int64_t task) noexcept { task_ = static_cast<std::uint64_t>(task); }
   /// For the Pool: which call comes now.
-  void begin_call(std::uint64_t seed, std::uint32_t call,
-                  const std::atomic<std::uint32_t>* stop) noexcept {
+  /// @param watch of this worker, where its tasks are timed
+  void begin_call(std::uint64_t seed, std::uint32_t call, const std::atomic<std::uint32_t>* stop,
+                  detail::Watch* watch = nullptr) noexcept {
     seed_ = seed;
     call_ = call;
     stop_ = stop;
+    watch_ = watch;
   }
+  /// For the Pool.
+  [[nodiscard]] detail::Watch* watch() const noexcept { return watch_; }
 
 private:
   int rank_;
@@ -85,6 +131,7 @@ private:
   std::uint32_t call_ = 0;
   std::uint64_t task_ = 0;
   const std::atomic<std::uint32_t>* stop_ = nullptr; // the number of the last call that failed
+  detail::Watch* watch_ = nullptr;                   // where tasks are timed
   std::map<std::type_index, std::shared_ptr<void>> locals_;
 };
 
@@ -97,6 +144,36 @@ decltype(auto) call_task(F& f, Worker& worker, Args&&... args) {
     return std::invoke(f, std::forward<Args>(args)..., worker);
   else
     return std::invoke(f, std::forward<Args>(args)...);
+}
+
+/// Returns work() where it ends in time.
+template <class Work>
+decltype(auto) run_timed(Watch& watch, std::int64_t task, Work work) {
+  struct Timing {
+    Watch& watch;
+    ~Timing() { watch.end(); }
+  };
+  watch.begin(task);
+  const Timing timing{watch};
+  try {
+    decltype(auto) result = work();
+    if (!watch.late())
+      return result;
+  } catch (...) {
+    if (!watch.late())
+      throw;
+  }
+  throw TimedOut("timed out after " + watch.timeout_text());
+}
+
+/// Returns work(), which returns a value: a task of the worker.
+/// @throws TimedOut whatever it threw or returned, when it took too long
+template <class Work>
+decltype(auto) run_task(Worker& worker, std::int64_t task, Work work) {
+  worker.begin_task(task);
+  if (worker.watch() == nullptr) [[likely]]
+    return work();
+  return run_timed(*worker.watch(), task, std::move(work));
 }
 
 } // namespace detail

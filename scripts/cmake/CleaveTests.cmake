@@ -107,8 +107,8 @@ function(cleave_compile_failure_test name)
   foreach(section IN LISTS arg_SECTIONS)
     string(REGEX MATCH "^([A-Za-z_0-9]+):(.+)$" matched ${section})
     add_test(NAME ${name}.${CMAKE_MATCH_1}
-      COMMAND ${CMAKE_COMMAND} "-DMESSAGE=${CMAKE_MATCH_2}"
-        -P ${PROJECT_SOURCE_DIR}/scripts/cmake/ExpectFailure.cmake
+      COMMAND ${CMAKE_COMMAND} -DSTATUS=failure "-DOUTPUT=${CMAKE_MATCH_2}"
+        -P ${PROJECT_SOURCE_DIR}/scripts/cmake/ExpectOutput.cmake
         -- "${compile}" -D${CMAKE_MATCH_1}
       COMMAND_EXPAND_LISTS)
     cleave_test_properties(${name}.${CMAKE_MATCH_1} LABELS unit)

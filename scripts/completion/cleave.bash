@@ -15,8 +15,8 @@ _cleave() {
     return
   fi
   local common="--help --ranks --threads --json --verbose --quiet --log-level"
-  local run="--parameter --schedule --warmup --repetitions --budget --seed --patience --simd
-    --output --result --force --trace --dry-run"
+  local run="--parameter --schedule --warmup --repetitions --budget --seed --patience
+    --task-timeout --simd --attach --output --result --force --trace --dry-run"
   case $previous in
     -p | --parameter)
       compopt -o nospace 2>/dev/null
@@ -29,7 +29,8 @@ _cleave() {
       mapfile -t COMPREPLY < <(compgen -f -- "$current")
       return
       ;;
-    -n | --ranks | --warmup | --repetitions | --budget | --seed | --patience | --simd) return ;;
+    -n | --ranks | --warmup | --repetitions | --budget | --seed) return ;;
+    --patience | --task-timeout | --simd | --attach) return ;;
     *)
       case $command in
         run) words="$common $run" ;;

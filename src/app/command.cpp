@@ -49,6 +49,12 @@ std::string refuse_unknown_level(const std::string& level) {
              : "must be one of " + join(levels) + ", not " + in_quotes(level);
 }
 
+std::string refuse_no_rank(const std::string& text) {
+  const bool digits = !text.empty() && text.size() < 10 &&
+                      text.find_first_not_of("0123456789") == std::string::npos;
+  return digits ? "" : "must be a rank, 0 or above, not " + in_quotes(text);
+}
+
 CLI::Option* add_switch(CLI::App& app, const std::string& name, bool& value,
                         const std::string& meaning) {
   return app.add_flag(name, value, meaning)->disable_flag_override(); // no --force=false
@@ -84,6 +90,9 @@ void add_measure_options(CLI::App& app, Request& request) {
   app.add_option("--patience", request.patience_s,
                  "Name a rank that the others wait for so long (60)")
       ->type_name("SECONDS");
+  app.add_option("--task-timeout", request.task_timeout_s,
+                 "The longest that a task may take (no limit)")
+      ->type_name("SECONDS");
   app.add_option("--simd", request.simd, "Instruction set that kernels must use (the best)")
       ->type_name("NAME");
 }
@@ -111,6 +120,9 @@ CLI::App* add_run(CLI::App& app, Command& command) {
   add_launch_options(*run, command.request);
   add_measure_options(*run, command.request);
   add_file_options(*run, command.request);
+  run->add_option("--attach", command.attach, "Let this rank wait for a debugger")
+      ->type_name("RANK")
+      ->check(refuse_no_rank);
   add_output_options(*run, command);
   run->footer(run_examples);
   return run;

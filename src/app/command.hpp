@@ -22,6 +22,7 @@ struct Command {
   bool quiet = false;
   bool verbose = false;
   std::string log_level = "warning";
+  std::optional<int> attach; ///< of run: the rank that waits for a debugger
 };
 
 /// An end before any work: help, the version, or a refusal.

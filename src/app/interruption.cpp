@@ -44,7 +44,7 @@ Interruption::Interruption(bool is_root, std::function<void(const Error&)> tell)
     if (before.sa_handler != SIG_IGN)
       sigaction(number, &action, nullptr);
   }
-  watcher_ = std::jthread([this] { watch(); });
+  watcher_ = std::jthread([this] { wait(); });
 }
 
 Interruption::~Interruption() {
@@ -61,24 +61,42 @@ void Interruption::keep(const Kept& kept) {
   kept_ = kept;
 }
 
+void Interruption::watch(const Comm& comm) {
+  const std::lock_guard lock(mutex_);
+  comm_ = &comm;
+}
+
+void Interruption::blame(const Error& failure) {
+  const std::lock_guard lock(mutex_);
+  failure_ = failure;
+}
+
 void Interruption::disarm() {
   const std::lock_guard lock(mutex_);
   disarmed_ = true;
   disarming_.notify_one();
 }
 
-void Interruption::watch() {
+void Interruption::tell_end() const {
+  const std::optional<Error> gone = comm_ != nullptr ? comm_->left() : std::nullopt;
+  if (gone && !comm_->left_silently())
+    return; // that rank tells
+  const Error end = kept_.interruption();
+  const std::optional<Error>& why = failure_ ? failure_ : gone;
+  tell_(why ? Error(why->kind(), why->message() + "; " + end.message(), end.place()) : end);
+}
+
+void Interruption::wait() {
   while (sem_wait(&news) != 0) { // until it is not for a signal that it returned
   }
   std::unique_lock lock(mutex_);
   if (disarming_.wait_for(lock, is_root_ ? grace : grace_of_others, [this] { return disarmed_; }))
     return;
-  const Error error = kept_.interruption();
   if (is_root_)
-    tell_(error);
+    tell_end();
   std::error_code ignored;
   std::filesystem::remove(kept_.progress, ignored);
-  _exit(exit_status(error.kind())); // with the lock held: nobody tells anything else
+  _exit(exit_status(ErrorKind::interrupted)); // with the lock held: nobody tells anything else
 }
 
 } // namespace cleave::app

@@ -2,11 +2,13 @@
 /// What Ctrl-C and SIGTERM do to a run: it ends soon, and one message says what is kept.
 #pragma once
 
+#include "cleave/comm.hpp"
 #include "cleave/run.hpp"
 
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 namespace cleave::app {
@@ -15,6 +17,9 @@ namespace cleave::app {
 /// not ended it within half a second, in a long task say, root tells what is kept, and the process
 /// ends as it is, which timings files survive. A second signal kills. Signals that the program's
 /// parent had ignored stay ignored. One a process.
+///
+/// A launcher sends SIGTERM too when a rank has failed. Then that rank has told why; where it could
+/// not, since it was killed, root names it.
 class Interruption {
 public:
   /// @param tell reports on root; called at most once, from a thread of its own
@@ -27,12 +32,17 @@ public:
   [[nodiscard]] static bool requested() noexcept;
   /// What an end from now on leaves behind.
   void keep(const Kept& kept);
+  /// The ranks, one of which may be to blame. @pre outlives this
+  void watch(const Comm& comm);
+  /// The run has failed already, and the other ranks are yet to hear of it.
+  void blame(const Error& failure);
   /// The run has ended, and the caller is about to tell how: signals do nothing any more. Does not
   /// return where a signal is ending the process already.
   void disarm();
 
 private:
-  void watch();
+  void wait();
+  void tell_end() const;
 
   bool is_root_;
   std::function<void(const Error&)> tell_;
@@ -40,6 +50,8 @@ private:
   std::condition_variable disarming_;
   bool disarmed_ = false;
   Kept kept_;
+  const Comm* comm_ = nullptr;
+  std::optional<Error> failure_;
   std::jthread watcher_;
 };
 

@@ -1,6 +1,7 @@
 // The program, top to bottom: argv -> Command -> one call -> text or JSON -> exit status.
 #include "cleave/main.hpp"
 
+#include "attach.hpp"
 #include "cleave/discover.hpp"
 #include "cleave/launch.hpp"
 #include "cleave/pool.hpp"
@@ -88,6 +89,11 @@ int run_job(const Comm& comm, const Command& command, const std::vector<Workload
   observer.on_kept = [&](const Kept& kept) { interruption.keep(kept); };
   observer.on_note = [&](const std::string& note) { log->info("{}", note); };
   observer.stop = Interruption::requested;
+  observer.on_stuck = [&](const Error& error) {
+    interruption.disarm();
+    comm.leave(error.what()); // so that root leaves the telling to this rank
+    tell(error, command.json);
+  };
   const RunReport report = run(comm, plan, workloads, observer);
   interruption.disarm();
   if (!comm.is_root())
@@ -120,19 +126,23 @@ int show_layout(const Comm& comm, const Command& command) {
 // What this rank does once MPI is there; every failure ends all ranks together.
 int work(const Session& session, const Command& command, const std::vector<Workload>& workloads) {
   Log log(command.log_level, launched_rank());
+  std::optional<Comm> comm; // outlives the failure, whose ranks may still be waiting in it
   Interruption interruption(launched_rank() == 0,
                             [&](const Error& error) { tell(error, command.json); });
   take_lost_output_for_errors();
   Ending ending;
-  std::optional<Comm> comm; // outlives the failure, whose ranks may still be waiting in it
   try {
     comm.emplace(session, comm_options(command, log));
+    interruption.watch(*comm);
+    if (command.attach)
+      wait_for_debugger(*comm, *command.attach);
     ending.status = command.verb == Verb::layout
                         ? show_layout(*comm, command)
                         : run_job(*comm, command, workloads, log, interruption);
   } catch (...) {
     ending.error = current_error();
     ending.status = exit_status(ending.error->kind());
+    interruption.blame(*ending.error);
     if (comm)
       comm->leave(ending.error->what());
   }

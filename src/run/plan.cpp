@@ -231,6 +231,7 @@ Plan make_plan(const Request& request, const std::optional<JobText>& job,
   read_settings(plan, file.settings);
   plan.dry_run = request.dry_run;
   plan.patience_s = requested_patience(request);
+  plan.task_timeout_s = requested_task_timeout(request);
   plan.job_file = job.value_or(JobText());
   plan.argv = request.argv;
   return plan;
@@ -272,6 +273,11 @@ double requested_patience(const Request& request) {
   Parameter patience = seconds("patience", "60");
   patience.minimum = 0.001;
   return single(patience, "--patience", request.patience_s).real("patience");
+}
+
+double requested_task_timeout(const Request& request) {
+  return single(seconds("task_timeout", "0"), "--task-timeout", request.task_timeout_s)
+      .real("task_timeout");
 }
 
 } // namespace cleave

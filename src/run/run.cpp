@@ -64,6 +64,8 @@ private:
     options.seed = plan_.seed;
     options.trace = plan_.trace;
     options.comm = comm.options();
+    options.timeout = std::chrono::duration<double>(plan_.task_timeout_s);
+    options.on_stuck = observer_.on_stuck;
     options.on_progress = [this](double fraction) {
       tell_progress(fraction);
       stop_if_asked();
