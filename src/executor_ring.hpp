@@ -3,6 +3,7 @@
 #pragma once
 
 #include "futex.hpp"
+#include "naps.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -79,24 +80,6 @@ bool wait_on(Bell& bell, std::uint32_t who, bool spin,
   }
   return true;
 }
-
-/// How long to sleep between two looks at what cannot wake us, such as messages.
-class Naps {
-public:
-  /// Something has come: stay awake for 50 us.
-  void restart() noexcept { *this = {}; }
-  [[nodiscard]] bool awake() const noexcept { return Clock::now() - since_ < spin_time; }
-  /// The end of the next nap: from 20 us to 1 ms.
-  [[nodiscard]] Clock::time_point next() noexcept {
-    const auto nap = nap_;
-    nap_ = std::min(2 * nap_, std::chrono::microseconds(1000));
-    return Clock::now() + nap;
-  }
-
-private:
-  Clock::time_point since_ = Clock::now();
-  std::chrono::microseconds nap_{20};
-};
 
 /// One end's view of a ring: one thread writes at a time, and one reads.
 class Ring {

@@ -41,7 +41,9 @@ MODULE_OF = {
     "main": "app",
     "meeting": "comm",
     "shared_memory": "comm",
+    "naps": "comm",
     "summary_file": "data",
+    "supply": "chunks",
     "transport": "comm",
 }
 
