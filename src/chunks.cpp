@@ -76,6 +76,20 @@ Pieces pieces_to_others(const Route& route, const PartOf& part_of) {
               }};
 }
 
+/// Whether this is root and has its node for itself, hence works on its arrays in place.
+bool root_alone(const Comm& comm) {
+  return comm.is_root() && comm.node_ranks().size() == 1;
+}
+
+/// Bytes of an array that this rank passed on for its node.
+std::uint64_t bytes_granted(const Supply& supply, const PartOf& part_of,
+                            std::int64_t element_bytes) {
+  std::int64_t elements = 0;
+  for (const TaskRange units : supply.passed_on())
+    elements += part_of(units).count;
+  return static_cast<std::uint64_t>(elements * element_bytes);
+}
+
 } // namespace
 
 const char* name(DataPath path) noexcept {
@@ -117,6 +131,8 @@ Chunks::Chunks(const ChunkSequence& sequence, std::atomic<std::int64_t>& next)
 Chunks::Chunks(std::span<const TaskRange> list, std::atomic<std::int64_t>& next)
     : sequence_(0, 1, Schedule()), list_(list), next_(&next) {}
 
+Chunks::Chunks(Supply& supply) : sequence_(0, 1, Schedule()), supply_(&supply) {}
+
 std::optional<TaskRange> Chunks::draw(const Pace& pace) {
   if (!list_.empty()) {
     const auto ordinal = static_cast<std::size_t>(next_->fetch_add(1, std::memory_order_relaxed));
@@ -139,6 +155,8 @@ std::optional<TaskRange> Chunks::draw(const Pace& pace) {
 }
 
 std::optional<TaskRange> Chunks::next(int thread, const Pace& pace) {
+  if (supply_ != nullptr)
+    return supply_->draw(pace);
   if (next_ != nullptr)
     return draw(pace);
   Cursor& cursor = cursors_[static_cast<std::size_t>(thread)];
@@ -188,7 +206,13 @@ Feed::Feed(const Route& route, std::span<const std::byte> root, std::uint64_t ro
     : part_of_(std::move(part_of)), element_bytes_(element_bytes), root_pid_(route.comm.pid_of(0)),
       root_address_(root_address),
       hands_(static_cast<std::size_t>(route.workers.threads_of(route.comm.rank()))) {
-  if (route.path == DataPath::direct) {
+  if (route.supply != nullptr) {
+    const auto window = route.windows.get(window_use, elements * element_bytes);
+    const bool in_place = root_alone(route.comm);
+    base_ = in_place ? root.data() : window.data();
+    route.supply->bring(root, in_place ? std::span<std::byte>() : window, element_bytes, part_of_);
+    supply_ = route.supply;
+  } else if (route.path == DataPath::direct) {
     if (route.comm.is_root() || route.comm.one_process())
       base_ = std::bit_cast<const std::byte*>(root_address);
   } else if (route.path == DataPath::window) {
@@ -229,6 +253,8 @@ const std::byte* Feed::read(int thread, Part wanted) {
 }
 
 std::uint64_t Feed::bytes_moved() const {
+  if (supply_ != nullptr)
+    return bytes_granted(*supply_, part_of_, element_bytes_);
   return std::accumulate(hands_.begin(), hands_.end(), std::uint64_t{0},
                          [](std::uint64_t sum, const Hand& hand) { return sum + hand.moved; });
 }
@@ -239,7 +265,12 @@ Sink::Sink(const Route& route, std::span<std::byte> root, std::uint64_t root_add
     : route_(route), part_of_(std::move(part_of)), root_(root), element_bytes_(element_bytes),
       root_pid_(route.comm.pid_of(0)), root_address_(root_address),
       hands_(static_cast<std::size_t>(route.workers.threads_of(route.comm.rank()))) {
-  if (route.path == DataPath::direct) {
+  if (route.supply != nullptr) {
+    const auto window = route.windows.get(window_use, elements * element_bytes);
+    const bool in_place = root_alone(route.comm);
+    base_ = in_place ? root.data() : window.data();
+    held_ = in_place ? std::span<std::byte>() : window;
+  } else if (route.path == DataPath::direct) {
     if (route.comm.is_root() || route.comm.one_process())
       base_ = std::bit_cast<std::byte*>(root_address);
   } else if (route.path == DataPath::window) {
@@ -281,7 +312,35 @@ void Sink::commit(int thread, Part part) {
   hand.moved += bytes;
 }
 
+/// From the nodes' windows.
+void Sink::finish_granted() {
+  const Supply& supply = *route_.supply;
+  const Comm& comm = route_.comm;
+  const auto place = [&](TaskRange units) {
+    const Part part = part_of_(units);
+    return Part{part.first * element_bytes_, part.count * element_bytes_};
+  };
+  if (comm.is_root() && held_.data() != root_.data())
+    for (const TaskRange units : supply.granted_to(comm.node()))
+      if (const Part bytes = place(units); !held_.empty())
+        std::copy_n(held_.data() + bytes.first, bytes.count, root_.data() + bytes.first);
+  const auto granted = [&](int rank) -> const std::vector<TaskRange>& {
+    static const std::vector<TaskRange> none;
+    const int node = comm.node_of(rank);
+    const bool sends = node != comm.node_of(0) && rank == supply.leader_of(node);
+    return sends ? supply.granted_to(node) : none;
+  };
+  const Pieces pieces{.count = [&](int rank) { return std::ssize(granted(rank)); },
+                      .piece =
+                          [&](int rank, std::int64_t number) {
+                            return part_of_(granted(rank)[static_cast<std::size_t>(number)]);
+                          }};
+  comm.gather_alike(held_, pieces, root_, element_bytes_);
+}
+
 void Sink::finish() {
+  if (route_.supply != nullptr)
+    return finish_granted();
   if (copy_out_)
     std::copy_n(base_, root_.size(), root_.begin());
   if (route_.path == DataPath::messages)
@@ -289,6 +348,8 @@ void Sink::finish() {
 }
 
 std::uint64_t Sink::bytes_moved() const {
+  if (route_.supply != nullptr)
+    return bytes_granted(*route_.supply, part_of_, element_bytes_);
   return std::accumulate(hands_.begin(), hands_.end(), std::uint64_t{0},
                          [](std::uint64_t sum, const Hand& hand) { return sum + hand.moved; });
 }

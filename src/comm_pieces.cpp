@@ -129,47 +129,67 @@ void Comm::scatter_pieces(std::span<const std::byte> all, const Pieces& pieces,
   });
 }
 
+void Comm::send_pieces(std::span<const std::byte> mine, bool alike, const Pieces& pieces,
+                       std::int64_t element_bytes, int root) const {
+  const std::int64_t limit = options().message_limit;
+  MessageMaker packer(limit,
+                      [&](std::span<const std::byte> message) { transport_->send(message, root); });
+  std::size_t at = 0;
+  for_stretches(pieces, rank(), element_bytes, limit, [&](std::size_t first, std::size_t bytes) {
+    packer.add(mine.subspan(alike ? first : at, bytes));
+    at += bytes;
+  });
+  packer.flush();
+}
+
+void Comm::receive_pieces(const Pieces& pieces, std::span<std::byte> all,
+                          std::int64_t element_bytes, int rank) const {
+  const std::int64_t limit = options().message_limit;
+  std::vector<std::byte> message;
+  std::deque<std::span<std::byte>> places; // of stretches still to come
+  MessageSizes follow(limit, [&](std::size_t bytes) {
+    if (places.front().size() == bytes) {
+      transport_->receive(places.front(), rank);
+      return places.pop_front();
+    }
+    message.resize(bytes);
+    transport_->receive(message, rank);
+    for (std::size_t from = 0; from < bytes; places.pop_front()) {
+      std::memcpy(places.front().data(), message.data() + from, places.front().size());
+      from += places.front().size();
+    }
+  });
+  for_stretches(pieces, rank, element_bytes, limit, [&](std::size_t first, std::size_t bytes) {
+    places.push_back(all.subspan(first, bytes));
+    follow.add(bytes);
+  });
+  follow.flush();
+}
+
 void Comm::gather_pieces(std::span<const std::byte> mine, const Pieces& pieces,
                          std::span<std::byte> all, std::int64_t element_bytes, int root) const {
   check_pieces(*this, all, pieces, mine, element_bytes, root);
-  const std::int64_t limit = options().message_limit;
-  if (rank() != root) {
-    MessageMaker packer(
-        limit, [&](std::span<const std::byte> message) { transport_->send(message, root); });
-    std::size_t at = 0;
-    for_stretches(pieces, rank(), element_bytes, limit, [&](std::size_t, std::size_t bytes) {
-      packer.add(mine.subspan(at, bytes));
-      at += bytes;
-    });
-    return packer.flush();
-  }
-  std::vector<std::byte> message;
-  for (int r = 0; r < size(); ++r) {
-    std::deque<std::span<std::byte>> places; // of stretches still to come
-    MessageSizes follow(limit, [&](std::size_t bytes) {
-      if (places.front().size() == bytes) {
-        transport_->receive(places.front(), r);
-        return places.pop_front();
-      }
-      message.resize(bytes);
-      transport_->receive(message, r);
-      for (std::size_t from = 0; from < bytes; places.pop_front()) {
-        std::memcpy(places.front().data(), message.data() + from, places.front().size());
-        from += places.front().size();
-      }
-    });
-    std::size_t at = 0;
-    for_stretches(pieces, r, element_bytes, limit, [&](std::size_t first, std::size_t bytes) {
-      if (r == root) {
-        std::memmove(all.data() + first, mine.data() + at, bytes);
-        at += bytes;
-      } else {
-        places.push_back(all.subspan(first, bytes));
-        follow.add(bytes);
-      }
-    });
-    follow.flush();
-  }
+  if (rank() != root)
+    return send_pieces(mine, false, pieces, element_bytes, root);
+  std::size_t at = 0;
+  for_stretches(pieces, root, element_bytes, options().message_limit,
+                [&](std::size_t first, std::size_t bytes) {
+                  std::memmove(all.data() + first, mine.data() + at, bytes);
+                  at += bytes;
+                });
+  for (int r = 0; r < size(); ++r)
+    if (r != root)
+      receive_pieces(pieces, all, element_bytes, r);
+}
+
+void Comm::gather_alike(std::span<const std::byte> mine, const Pieces& pieces,
+                        std::span<std::byte> all, std::int64_t element_bytes, int root) const {
+  barrier();
+  if (rank() != root)
+    return send_pieces(mine, true, pieces, element_bytes, root);
+  for (int r = 0; r < size(); ++r)
+    if (r != root)
+      receive_pieces(pieces, all, element_bytes, r);
 }
 
 std::vector<std::byte> Comm::scatter_blobs(const std::function<std::vector<std::byte>(int)>& blob,

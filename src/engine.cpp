@@ -129,7 +129,6 @@ Engine::Gauge& Engine::gauge(std::size_t worker_on_node) const {
 
 RootPart Engine::open(const CallForm& form, const std::function<RootPart()>& prepare) {
   clock_.enter(Phase::scatter);
-  ++call_;
   time_out_after(options_.timeout);
   RootPart root;
   std::exception_ptr refusal;
@@ -142,15 +141,21 @@ RootPart Engine::open(const CallForm& form, const std::function<RootPart()>& pre
       refusal = std::current_exception();
     }
   }
+  if (comm_.nodes() > 1)
+    root.chunks.clear();
+  slot(place_).done.store(0, std::memory_order_relaxed);
   constexpr std::uint64_t refused = 1;
   constexpr std::uint64_t with_chunks = 2;
   const std::uint64_t news = (refusal ? refused : 0) | (root.chunks.empty() ? 0 : with_chunks);
-  const std::uint64_t mark = std::uint64_t{call_} << 32 | (form_hash(form) & 0xffff'ffffU);
+  const std::uint64_t mark = (std::uint64_t{call_} + 1) << 32 | (form_hash(form) & 0xffff'ffffU);
   const Agreement said =
       comm_.agree({mark, static_cast<std::uint64_t>(form.tasks),
                    static_cast<std::uint64_t>(root.tasks), root.inputs, root.results, news});
-  if (comm_.is_leader()) // nobody draws from the last call's counter any more
+  ++call_; // not before: the agreement may be refused on this rank alone
+  if (comm_.is_leader()) { // nobody draws from those of the last call any more
     shared().next[(call_ + 1) % 2].first.store(0, std::memory_order_relaxed);
+    shared().queues[(call_ + 1) % 2].reset();
+  }
   if (said.lowest[0] != said.highest[0] || said.lowest[1] != said.highest[1])
     disagree(form);
   if (form.tasks < 0 && form.tasks != tasks_of_root)
@@ -180,7 +185,30 @@ Route Engine::route(const ChunkSequence& sequence, std::int64_t item_bytes) {
   constexpr std::int64_t small = 4096;
   const bool crumbs = path_ == DataPath::direct && sequence.fixed_chunk() > 0 &&
                       sequence.fixed_chunk() < small / std::max(item_bytes, std::int64_t{1});
-  return {comm_, crumbs ? DataPath::window : path_, workers_, sequence, windows_, draws(sequence)};
+  Route route{comm_,          crumbs ? DataPath::window : path_, workers_, sequence, windows_,
+              draws(sequence)};
+  if (route.drawn && comm_.nodes() > 1) {
+    supply(sequence);
+    route.supply = &*supply_;
+  }
+  return route;
+}
+
+/// Of the call that has been opened.
+void Engine::supply(const ChunkSequence& sequence) {
+  std::vector<int> workers;
+  for (int node = 0; node < comm_.nodes(); ++node)
+    workers.push_back(layout_.workers_on(node));
+  const auto done = [this] {
+    std::int64_t units = 0;
+    for (std::size_t p = 0; p < comm_.node_ranks().size(); ++p)
+      units += slot(p).done.load(std::memory_order_relaxed);
+    return units;
+  };
+  supply_.emplace(comm_, std::move(workers), sequence, shared().queues[call_ % 2],
+                  Supply::Now{.done = done,
+                              .stopped = [this] { return stopped(); },
+                              .stop = [this] { stop_->store(call_, std::memory_order_relaxed); }});
 }
 
 std::vector<TaskRange> Engine::remembered(const CallForm& form, std::int64_t tasks) const {

@@ -5,6 +5,7 @@
 #include "watchdog.hpp"
 
 #include <algorithm>
+#include <thread>
 #include <utility>
 
 namespace cleave::detail {
@@ -45,7 +46,6 @@ bool weighs(Technique technique) {
 void Engine::run_team(std::int64_t units, const std::function<void(Worker&)>& work) {
   units_ = units;
   clock_.enter(Phase::compute);
-  slot(place_).done.store(0, std::memory_order_relaxed);
   progress_ns_ = monotonic_ns();
   std::optional<Watchdog> watchdog;
   if (timeout_.count() > 0) {
@@ -68,9 +68,32 @@ void Engine::compute(const ChunkSequence& sequence, const RootPart& root, const 
   if (!draws(sequence))
     return pull_all(Chunks(sequence, workers_.first_of(comm_.rank()), threads()), sequence, leaves,
                     body);
+  if (comm_.nodes() > 1)
+    return compute_supplied(sequence, leaves, body);
   if (!root.chunks.empty())
     return pull_all(Chunks(root.chunks, next), sequence, leaves, body);
   pull_all(Chunks(sequence, next), sequence, leaves, body);
+}
+
+/// While the team computes, a thread of the node's leader sees to its super-chunks.
+void Engine::compute_supplied(const ChunkSequence& sequence, const Leaves& leaves,
+                              const Body& body) {
+  std::exception_ptr failure;
+  {
+    std::jthread service;
+    if (comm_.is_leader())
+      service = std::jthread([&] {
+        try {
+          supply_->run();
+        } catch (...) {
+          failure = std::current_exception();
+        }
+      });
+    pull_all(Chunks(*supply_), sequence, leaves, body);
+  }
+  forget_dear();
+  if (failure)
+    std::rethrow_exception(failure);
 }
 
 void Engine::compute_own(TaskRange own, const Leaves& leaves, const Body& body) {
@@ -81,8 +104,13 @@ void Engine::compute_own(TaskRange own, const Leaves& leaves, const Body& body) 
   pull_all(chunks, sequence, leaves, [&](Worker& worker, TaskRange chunk) {
     body(worker, {own.first + chunk.first, own.first + chunk.last});
   });
+  forget_dear();
+}
+
+/// Long chunks are of use where the next call draws all by one list.
+void Engine::forget_dear() {
   for (Hand& hand : hands_)
-    hand.dear.clear(); // of use where chunks are drawn by all
+    hand.dear.clear();
 }
 
 void Engine::pull_all(Chunks chunks, const ChunkSequence& sequence, const Leaves& leaves,

@@ -16,6 +16,7 @@ struct alignas(128) Engine::Shared {
   };
   std::atomic<std::uint32_t> stop; // number of the last call that failed
   std::array<Next, 2> next;        // of even and odd calls: one is cleared while the other is used
+  std::array<NodeQueue, 2> queues; // likewise
 };
 
 /// What one rank shows to its node.

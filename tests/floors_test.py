@@ -42,6 +42,7 @@ MODULE_OF = {
     "meeting": "comm",
     "shared_memory": "comm",
     "summary_file": "data",
+    "supply": "chunks",
     "transport": "comm",
 }
 

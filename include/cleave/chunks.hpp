@@ -5,6 +5,7 @@
 
 #include "cleave/comm.hpp"
 #include "cleave/schedule.hpp"
+#include "cleave/supply.hpp"
 
 #include <array>
 #include <atomic>
@@ -58,8 +59,11 @@ public:
   Chunks(const ChunkSequence& sequence, std::atomic<std::int64_t>& next);
   /// Drawn from a list, in its order, which must outlive this.
   Chunks(std::span<const TaskRange> list, std::atomic<std::int64_t>& next);
+  /// Drawn from what root grants this node. @param supply outlives this
+  explicit Chunks(Supply& supply);
   /// The next chunk of this thread, or nothing when it has had its last. Each thread for itself;
-  /// drawn chunks of a thread ascend. One atomic operation, and no MPI call.
+  /// drawn chunks of a thread ascend. One atomic operation, and no MPI call; waits only where the
+  /// node's next super-chunk is under way.
   [[nodiscard]] std::optional<TaskRange> next(int thread, const Pace& pace = {});
 
 private:
@@ -68,6 +72,7 @@ private:
     std::int64_t ordinal = 0;
   };
   ChunkSequence sequence_;
+  Supply* supply_ = nullptr;
   std::span<const TaskRange> list_;
   std::atomic<std::int64_t>* next_ = nullptr;
   std::int64_t fixed_ = 0;
@@ -102,11 +107,9 @@ struct Route {
   const Workers& workers;
   const ChunkSequence& sequence;
   WindowPool& windows;
-  bool drawn; ///< else each worker's chunks are known beforehand
+  bool drawn;               ///< else each worker's chunks are known beforehand
+  Supply* supply = nullptr; ///< where they are drawn on several nodes; each has a window then
 };
-
-/// The elements of root's array that belong to a chunk of units (tasks, leaves).
-using PartOf = std::function<Part(TaskRange)>;
 
 /// Memory with the alignment of a cache line pair.
 class Scratch {
@@ -175,6 +178,7 @@ private:
   Scratch memory_; // behind received_: elements may want more than a byte's alignment
   std::span<std::byte> received_;
   std::optional<Positions> positions_; // of received_
+  const Supply* supply_ = nullptr;
   std::vector<Hand> hands_;
 };
 
@@ -199,6 +203,8 @@ private:
     Scratch scratch;
     std::uint64_t moved = 0;
   };
+  void finish_granted();
+
   Route route_;
   PartOf part_of_;
   std::span<std::byte> root_;

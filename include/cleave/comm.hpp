@@ -190,6 +190,10 @@ public:
   /// gatherv in which a rank contributes several pieces. Collective.
   void gather_pieces(std::span<const std::byte> mine, const Pieces& pieces,
                      std::span<std::byte> all, std::int64_t element_bytes, int root = 0) const;
+  /// gather_pieces from ranks whose pieces lie in `mine` where they shall lie in root's `all`: it
+  /// is as large. Nothing from root itself. Collective.
+  void gather_alike(std::span<const std::byte> mine, const Pieces& pieces, std::span<std::byte> all,
+                    std::int64_t element_bytes, int root = 0) const;
   /// Root's blob r to rank r, returned there; sizes need not be known to the receivers. Collective.
   /// @param blob called at root for each other rank in turn, so that one is in memory at a time
   [[nodiscard]] std::vector<std::byte>
@@ -218,6 +222,10 @@ public:
 private:
   explicit Comm(std::shared_ptr<Transport> transport);
   void all_gather_bytes(std::span<const std::byte> mine, std::byte* all) const;
+  void send_pieces(std::span<const std::byte> mine, bool alike, const Pieces& pieces,
+                   std::int64_t element_bytes, int root) const;
+  void receive_pieces(const Pieces& pieces, std::span<std::byte> all, std::int64_t element_bytes,
+                      int rank) const;
   std::shared_ptr<Transport> transport_;
 };
 

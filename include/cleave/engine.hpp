@@ -225,7 +225,7 @@ private:
   [[noreturn]] void disagree(const CallForm& form);
   void run_team(std::int64_t units, const std::function<void(Worker&)>& work);
   [[nodiscard]] bool draws(const ChunkSequence& sequence) const noexcept {
-    return !sequence.is_static() && path_ != DataPath::messages;
+    return !sequence.is_static() && (path_ != DataPath::messages || comm_.nodes() > 1);
   }
   void pull_all(Chunks chunks, const ChunkSequence& sequence, const Leaves& leaves,
                 const Body& body);
@@ -240,8 +240,11 @@ private:
                  std::int64_t spent_ns);
   void weigh(Hand& hand, const Worker& worker);
   void broadcast(std::vector<TaskRange>& chunks);
+  void supply(const ChunkSequence& sequence);
+  void compute_supplied(const ChunkSequence& sequence, const Leaves& leaves, const Body& body);
   [[nodiscard]] std::vector<TaskRange> remembered(const CallForm& form, std::int64_t tasks) const;
   void learn();
+  void forget_dear();
   void report_progress();
   void clock_setup() noexcept;
 
@@ -264,6 +267,7 @@ private:
   std::vector<TaskFailure> failures_;
   std::uint32_t call_ = 0;
   std::int64_t units_ = 0;                // of the current call
+  std::optional<Supply> supply_;          // of the last call that was drawn on several nodes
   std::atomic<std::int64_t> own_next_{0}; // of chunks that this rank's threads draw from its own
   /// What root knows of a call from the last one of its form: where its long chunks are.
   struct Experience {

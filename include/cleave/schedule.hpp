@@ -102,6 +102,10 @@ public:
   /// @pre first >= 0
   [[nodiscard]] TaskRange chunk_from(std::int64_t first, const Pace& pace = {}) const noexcept;
 
+  /// The same schedule for other tasks and workers.
+  [[nodiscard]] ChunkSequence resized(std::int64_t n, std::int64_t workers) const noexcept {
+    return {n, workers, schedule_};
+  }
   [[nodiscard]] Technique technique() const noexcept { return schedule_.technique(); }
   [[nodiscard]] std::int64_t tasks() const noexcept { return n_; }
   [[nodiscard]] std::int64_t workers() const noexcept { return workers_; }

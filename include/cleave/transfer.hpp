@@ -169,18 +169,35 @@ private:
         route.comm.agree({std::bit_cast<std::uint64_t>(ends_.data()),
                           std::bit_cast<std::uint64_t>(bytes_.data()), bytes_.size()});
     hands_.resize(static_cast<std::size_t>(route.workers.threads_of(route.comm.rank())));
+    const PartOf ends_of = [part_of](TaskRange chunk) {
+      const Part part = part_of(chunk);
+      return Part{part.first, part.count + 1};
+    };
     offsets_.emplace(route, std::as_bytes(std::span(ends_)), where.highest[0], root.tasks + 1,
-                     sizeof(std::uint64_t), part_of, WindowPool::inputs);
+                     sizeof(std::uint64_t), ends_of, WindowPool::inputs);
+    const PartOf bytes_of = [this, part_of](TaskRange chunk) {
+      const Part part = part_of(chunk);
+      const std::uint64_t* ends = ends_at(0, part);
+      return Part{static_cast<std::int64_t>(ends[0]),
+                  static_cast<std::int64_t>(ends[part.count] - ends[0])};
+    };
     archive_.emplace(route, std::span<const std::byte>(bytes_), where.highest[1],
-                     static_cast<std::int64_t>(where.highest[2]), 1, part_of, WindowPool::archive);
+                     static_cast<std::int64_t>(where.highest[2]), 1, bytes_of, WindowPool::archive);
     if (failure)
       std::rethrow_exception(failure);
   }
 
+  /// Where the items begin in the archive, and where the last one ends.
+  [[nodiscard]] const std::uint64_t* ends_at(int thread, const Part& items) {
+    if (in_place_)
+      return ends_.data() + items.first;
+    return reinterpret_cast<const std::uint64_t*>(
+        offsets_->read(thread, {items.first, items.count + 1}));
+  }
+
   /// Reads what root has archived.
   const std::vector<T>& fetch(int thread, TaskRange block) {
-    const auto* const ends = reinterpret_cast<const std::uint64_t*>(
-        offsets_->read(thread, {block.first, block.size() + 1}));
+    const std::uint64_t* ends = ends_at(thread, {block.first, block.size()});
     const auto first = static_cast<std::int64_t>(ends[0]);
     const auto bytes = static_cast<std::size_t>(ends[block.size()] - ends[0]);
     Unpacker from({archive_->read(thread, {first, static_cast<std::int64_t>(bytes)}), bytes});

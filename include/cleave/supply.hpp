@@ -1,0 +1,152 @@
+/// @file
+/// Drawing on several nodes: root grants each node super-chunks, stretches of the tasks with their
+/// inputs, just before the node runs out, and the node's workers draw their chunks from those. Not
+/// for users: they see the Pool.
+#pragma once
+
+#include "cleave/comm.hpp"
+#include "cleave/schedule.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace cleave {
+
+/// The elements of root's array that belong to a chunk of units (tasks, leaves).
+using PartOf = std::function<Part(TaskRange)>;
+
+/// The super-chunks that a node has and its workers have not drawn, in memory that they share; all
+/// zero when a call begins. One thread grants, every worker draws.
+///
+/// Two super-chunks at most, one begun and one in reserve. A node's super-chunks ascend, and no
+/// task is granted twice: a worker that slept while its super-chunk was replaced finds that `next`
+/// has changed, and draws anew.
+class alignas(128) NodeQueue {
+public:
+  /// The next chunk for one of the node's `workers`; waits while the node has none. Nothing when
+  /// all has been granted and drawn. @param whole the schedule of all tasks @param spin before
+  /// sleep
+  [[nodiscard]] std::optional<TaskRange> draw(const ChunkSequence& whole, int workers,
+                                              const Pace& pace, bool spin);
+
+  [[nodiscard]] bool has_room() const noexcept { return granted_ - begun_ < slots_.size(); }
+  /// Units that nobody has drawn.
+  [[nodiscard]] std::int64_t left() const noexcept;
+  /// @pre has_room()
+  void grant(TaskRange units) noexcept;
+  /// Nothing more comes.
+  void end() noexcept;
+  /// For the next call. Nobody draws.
+  void reset() noexcept;
+
+private:
+  struct Slot {
+    std::atomic<std::int64_t> next;
+    std::atomic<std::int64_t> last;
+    std::atomic<std::int64_t> first;
+  };
+  void tell() noexcept;
+  void wait(std::uint32_t news, bool spin) noexcept;
+
+  std::array<Slot, 2> slots_;
+  std::atomic<std::uint32_t> granted_; // super-chunks
+  std::atomic<std::uint32_t> begun_;   // super-chunks whose turn has passed
+  std::atomic<std::uint32_t> over_;
+  alignas(128) std::atomic<std::uint32_t> news_;
+  std::atomic<std::uint32_t> asleep_;
+};
+
+/// One call's super-chunks: which node gets which, and how inputs reach it. While workers compute,
+/// a thread of each node's leader runs it; nobody else calls MPI then.
+class Supply {
+public:
+  /// How the call goes on this node.
+  struct Now {
+    std::function<std::int64_t()> done; ///< units
+    std::function<bool()> stopped;      ///< whether it has failed
+    std::function<void()> stop;         ///< it has failed on another node
+  };
+  /// @param workers of each node @param queue of this node
+  Supply(const Comm& comm, std::vector<int> workers, const ChunkSequence& sequence,
+         NodeQueue& queue, Now now);
+  Supply(const Supply&) = delete;
+  Supply& operator=(const Supply&) = delete;
+
+  /// Inputs that come with super-chunks. Every rank adds the same, in the same order.
+  /// @param root root's array, at root alone; outlives the call @param node a copy of it, as large,
+  /// that the node's workers read; empty where they read root's
+  void bring(std::span<const std::byte> root, std::span<std::byte> node, std::int64_t element_bytes,
+             PartOf part_of);
+
+  /// Until this node, at root every node, has all that it will get. At leaders alone.
+  void run();
+
+  [[nodiscard]] std::optional<TaskRange> draw(const Pace& pace) {
+    return queue_.draw(sequence_, workers_[static_cast<std::size_t>(comm_.node())], pace, spin_);
+  }
+  /// What a node got. At root of every node, at leaders of their own.
+  [[nodiscard]] const std::vector<TaskRange>& granted_to(int node) const {
+    return granted_[static_cast<std::size_t>(node)];
+  }
+  /// What this rank passed on to another node than root's.
+  [[nodiscard]] std::span<const TaskRange> passed_on() const {
+    if (comm_.node() == comm_.node_of(0) || !comm_.is_leader())
+      return {};
+    return granted_to(comm_.node());
+  }
+  /// The rank that speaks for a node.
+  [[nodiscard]] int leader_of(int node) const { return leaders_[static_cast<std::size_t>(node)]; }
+
+private:
+  struct Bring {
+    std::span<const std::byte> root;
+    std::span<std::byte> node;
+    std::int64_t element_bytes;
+    PartOf part_of;
+    std::vector<std::int64_t> reached; // by node: one past the last element that it got
+  };
+  struct Asker; // a node that asks root
+  struct Request {
+    double rate = 0; // units a nanosecond that the node gets done
+    std::uint64_t stopped = 0;
+  };
+  struct Stretch { // bytes of one array
+    std::uint64_t first = 0;
+    std::uint64_t count = 0;
+  };
+
+  void ask();
+  void serve();
+  [[nodiscard]] bool serve(Asker& asker);
+  [[nodiscard]] bool serve_own();
+  [[nodiscard]] TaskRange next_for(int node, const Request& request);
+  void take(TaskRange units);
+  [[nodiscard]] bool due() const;
+  [[nodiscard]] Request request() const;
+  [[nodiscard]] static Stretch next_stretch(Bring& bring, int node, TaskRange units);
+  template <class Work>
+  void until(Work work) const;
+
+  Comm comm_;
+  std::vector<int> workers_; // by node
+  std::vector<int> leaders_; // by node
+  ChunkSequence sequence_;
+  NodeQueue& queue_;
+  Now now_;
+  bool spin_;
+  std::vector<Bring> brings_;
+  std::vector<std::vector<TaskRange>> granted_; // by node
+  std::vector<double> rates_;                   // root: by node, as last told
+  std::int64_t next_ = 0;                       // root: first unit that is granted to nobody
+  std::int64_t taken_ = 0;                      // units that this node got
+  std::int64_t since_ns_ = 0;                   // its first super-chunk
+  bool over_ = false;                           // it gets no more
+};
+
+} // namespace cleave

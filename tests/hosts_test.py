@@ -1,0 +1,75 @@
+"""The Pool and the program on several nodes of unequal size, over TCP, on hosts made by hosts.sh.
+
+usage: hosts_test.py CLEAVE POOL_TEST SHARED...    SHARED: a folder that holds both
+"""
+
+import json
+import os
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+HOSTS = Path(__file__).with_name("hosts.sh")
+PROGRAM, POOL_TEST, SHARED = sys.argv[1:4]
+LAYOUTS = {2: "h1:1,h2:2", 3: "h1:1,h2:2,h3:1", 4: "h1:2,h2:1,h3:1,h4:2"}
+ENVIRONMENT = {
+    "OMPI_MCA_pml": "ob1",
+    "OMPI_MCA_btl": "self,vader,tcp",
+    "OMPI_MCA_rmaps_base_oversubscribe": "1",
+    "OMPI_MCA_hwloc_base_binding_policy": "none",
+    "OMPI_MCA_mpi_yield_when_idle": "1",
+}
+
+
+class Hosts(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        made = subprocess.run([HOSTS, "up", "4", SHARED], capture_output=True, text=True, timeout=30)
+        if made.returncode != 0:
+            raise RuntimeError(made.stderr)
+        name, folder = made.stdout.split("=")
+        assert name == "export HOSTS"
+        cls.environment = {**os.environ, **ENVIRONMENT, "HOSTS": folder.strip()}
+        cls.addClassCleanup(
+            subprocess.run, [HOSTS, "down"], env=cls.environment, timeout=30, check=True
+        )
+
+    def launch(self, nodes, *command, status=0):
+        layout = LAYOUTS[nodes]
+        ranks = sum(int(host.split(":")[1]) for host in layout.split(","))
+        launcher = ["mpirun", "-q", "-n", str(ranks), "--host", layout]
+        run = subprocess.run(
+            [HOSTS, "run", *launcher, *command],
+            env=self.environment, capture_output=True, text=True, timeout=150, cwd=SHARED,
+        )
+        self.assertEqual(run.returncode, status, run.stdout + run.stderr)
+        return run
+
+    def test_the_pool_keeps_its_promises(self):
+        for nodes in LAYOUTS:
+            with self.subTest(nodes=nodes):
+                self.launch(nodes, POOL_TEST, "--gtest_filter=*/adaptive:*/auto")
+
+    def test_the_program_says_the_same_as_on_one_node(self):
+        options = ["run", "sum_squares", "-p", "n=1e6,2e6,3e6", "--json", "-o"]
+        answers = set()
+        for nodes in LAYOUTS:
+            for schedule in ["auto", "dynamic,2", "block"]:
+                file = f"hosts{nodes}.h5"
+                run = self.launch(
+                    nodes, PROGRAM, *options, file, "--force", "--schedule", schedule
+                )
+                said = json.loads(run.stdout)
+                self.assertEqual(said["layout"]["nodes"], nodes)
+                self.assertTrue(said["verified"])
+                answers.add(said["checksum"])
+        self.assertEqual(len(answers), 1, answers)
+
+    def test_a_failure_on_one_node_ends_all(self):
+        run = self.launch(3, PROGRAM, "run", "denoise", "-p", "input=none.png", status=2)
+        self.assertIn("none.png", run.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
