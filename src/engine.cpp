@@ -151,7 +151,7 @@ RootPart Engine::open(const CallForm& form, const std::function<RootPart()>& pre
   const Agreement said =
       comm_.agree({mark, static_cast<std::uint64_t>(form.tasks),
                    static_cast<std::uint64_t>(root.tasks), root.inputs, root.results, news});
-  ++call_; // not before: the agreement may be refused on this rank alone
+  ++call_;                 // not before: the agreement may be refused on this rank alone
   if (comm_.is_leader()) { // nobody draws from those of the last call any more
     shared().next[(call_ + 1) % 2].first.store(0, std::memory_order_relaxed);
     shared().queues[(call_ + 1) % 2].reset();
