@@ -58,7 +58,7 @@ private:
   std::atomic<std::uint32_t> granted_; // super-chunks
   std::atomic<std::uint32_t> begun_;   // super-chunks whose turn has passed
   std::atomic<std::uint32_t> over_;
-  alignas(128) std::atomic<std::uint32_t> news_;
+  std::atomic<std::uint32_t> news_; // grants, and the end
   std::atomic<std::uint32_t> asleep_;
 };
 
