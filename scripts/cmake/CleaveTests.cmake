@@ -103,7 +103,7 @@ function(cleave_compile_failure_test name)
     "-I$<JOIN:${includes},;-I>" "-I$<JOIN:${mpi_includes},;-I>"
     ${CMAKE_CURRENT_SOURCE_DIR}/${arg_SOURCE})
   add_test(NAME ${name}.compiles COMMAND "${compile}" COMMAND_EXPAND_LISTS)
-  cleave_test_properties(${name}.compiles LABELS unit)
+  cleave_test_properties(${name}.compiles LABELS unit slow)
   foreach(section IN LISTS arg_SECTIONS)
     string(REGEX MATCH "^([A-Za-z_0-9]+):(.+)$" matched ${section})
     add_test(NAME ${name}.${CMAKE_MATCH_1}
@@ -111,6 +111,6 @@ function(cleave_compile_failure_test name)
         -P ${PROJECT_SOURCE_DIR}/scripts/cmake/ExpectOutput.cmake
         -- "${compile}" -D${CMAKE_MATCH_1}
       COMMAND_EXPAND_LISTS)
-    cleave_test_properties(${name}.${CMAKE_MATCH_1} LABELS unit)
+    cleave_test_properties(${name}.${CMAKE_MATCH_1} LABELS unit slow)
   endforeach()
 endfunction()
