@@ -15,7 +15,7 @@ int main(int argc, char** argv) {
   double sink = 0;
   const auto work = [&] {
     const auto task = [](std::int64_t i) { return bench::steps(i, 640'000); };
-    sink += pool.map_reduce(task, 1'000 * pool.workers(), std::plus<>(), 0.0);
+    sink += pool.map_reduce(task, std::int64_t{1'000} * pool.workers(), std::plus<>(), 0.0);
   };
   const auto seconds = bench::alternate(
       {bench::timed([&] { cleave::record(pool, file, work, {.force = true}); }), bench::timed([&] {

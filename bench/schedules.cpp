@@ -119,7 +119,8 @@ void null_tasks(cleave::Pool& pool, int repetitions) {
 /// Efficiency at one task length: how the length was found is METG's (Slaughter et al. 2020).
 void metg(cleave::Pool& pool, const std::string& schedule, int repetitions) {
   double found = 0;
-  for (double us = 64; us > 0.02; us /= 2) {
+  for (int halvings = 0; halvings < 12; ++halvings) {
+    const double us = std::ldexp(64, -halvings);
     const auto steps = static_cast<std::int64_t>(us * 1e3 / ns_a_step);
     const auto n = static_cast<std::int64_t>(2e5 / us) * pool.workers(); // 0.2 s
     const auto seconds = bench::alternate(
@@ -201,7 +202,7 @@ int main(int argc, char** argv) {
   null_tasks(pool, repetitions);
   for (const char* schedule : {"dynamic", "auto"})
     metg(pool, schedule, 5);
-  const std::int64_t n = 200'000 / mean_us * pool.workers(); // 0.2 s
+  const std::int64_t n = std::int64_t{200'000} / mean_us * pool.workers(); // 0.2 s
   for (const Load& load : loads(n, mean_us))
     irregular(pool, load,
               {"block", "cyclic", "dynamic", "guided", "trapezoid", "factoring", "weighted",

@@ -106,7 +106,8 @@ Engine::Engine(Comm comm, PoolOptions options)
 /// Where one rank cannot have its threads, no rank goes on.
 void Engine::start_team() {
   together(comm_, [this] {
-    team_.emplace(workers_.threads_of(comm_.rank()), cpus_to_pin(layout_, comm_.rank()));
+    team_.emplace(workers_.threads_of(comm_.rank()), cpus_to_pin(layout_, comm_.rank()),
+                  !layout_.oversubscribed());
   });
 }
 

@@ -268,7 +268,7 @@ bool Dispatcher::wait(const std::function<bool()>& ready, const Deadline& deadli
   main_waits_ = true;
   bell_.asleep.store(0); // awake, and attending in the service thread's stead
   const bool come = wait_on(
-      bell_, main_thread, spins_, Naps(channels_.carries()), deadline,
+      bell_, main_thread, spins_, channels_.naps(), deadline,
       [&](Naps& naps) {
         if (attend())
           naps.restart();
@@ -313,7 +313,7 @@ void Dispatcher::work(Worker& worker) {
 }
 
 TaskPointer Dispatcher::next_own() {
-  spin_until(spins_, Naps(false), [this] { return queued_ > 0 || over_; });
+  spin_until(spins_, channels_.naps(), [this] { return queued_ > 0 || over_; });
   Lock lock(mutex_);
   ++own_asleep_;
   own_news_.wait(lock, [this] { return !queue_.empty() || over_; });
@@ -329,7 +329,7 @@ TaskPointer Dispatcher::next_own() {
 /// The service thread: attends while the main thread does not wait.
 void Dispatcher::serve() {
   begun_.wait(false);
-  for (Naps naps(channels_.carries()); !(over_ && all_left());) {
+  for (Naps naps = channels_.naps(); !(over_ && all_left());) {
     const std::uint32_t seen = bell_.rung.load();
     if (!main_waits_ && attend())
       naps.restart();

@@ -2,7 +2,7 @@
 /// A ring of bytes between two processes of a node, and the bell that wakes who waits for it.
 #pragma once
 
-#include "futex.hpp"
+#include "waiting.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -15,9 +15,6 @@
 namespace cleave::detail {
 
 using Clock = std::chrono::steady_clock;
-
-constexpr auto spin_time = std::chrono::microseconds(50);
-constexpr auto longest_sleep = std::chrono::milliseconds(500); // between looks at who has left
 
 /// What sleepers are woken by. All zero at first, in memory that both sides see.
 ///
@@ -36,29 +33,6 @@ struct alignas(128) Bell {
     if (who != 0)
       futex_wake(rung, who);
   }
-};
-
-/// How long one who waits stays awake, and then sleeps between two looks.
-class Naps {
-public:
-  /// @param polls waits for what cannot wake it, such as messages
-  explicit Naps(bool polls) noexcept : polls_(polls) {}
-  /// Something has come: stay awake for 50 us.
-  void restart() noexcept { since_ = Clock::now(); }
-  [[nodiscard]] bool awake() const noexcept { return Clock::now() - since_ < spin_time; }
-  /// The end of the next nap. Who polls naps for a sixteenth of the time waited so far.
-  [[nodiscard]] Clock::time_point next() const noexcept {
-    const auto now = Clock::now();
-    return now + (polls_ ? std::clamp((now - since_) / 16, shortest_nap, longest_nap)
-                         : Clock::duration(longest_sleep));
-  }
-
-private:
-  static constexpr Clock::duration shortest_nap = std::chrono::microseconds(20);
-  static constexpr Clock::duration longest_nap = std::chrono::milliseconds(5);
-
-  bool polls_;
-  Clock::time_point since_ = Clock::now();
 };
 
 /// Looks at ready() until it is true or nobody need stay awake; once, unless `spin`.

@@ -88,7 +88,7 @@ std::optional<Frame> TaskServer::next_order() {
   Ring& ring = channel_.to_rank;
   std::optional<Frame> order;
   wait_on(
-      ring.reader(), sleeper, spins_, Naps(channels_.carries()), std::nullopt,
+      ring.reader(), sleeper, spins_, channels_.naps(), std::nullopt,
       [&](Naps& naps) {
         if (channels_.carry())
           naps.restart();
@@ -104,7 +104,7 @@ void TaskServer::answer(Frame frame) {
   const std::lock_guard lock(writing_);
   writer_.push(std::move(frame));
   wait_on(
-      channel_.to_root.writer(), sleeper, spins_, Naps(channels_.carries()), std::nullopt,
+      channel_.to_root.writer(), sleeper, spins_, channels_.naps(), std::nullopt,
       [this](Naps& naps) {
         const bool written = over_ || flush();
         if (channels_.carry())
@@ -130,7 +130,7 @@ void TaskServer::look() const {
 /// root has had all answers.
 void TaskServer::carry() {
   Bell& bell = channels_.bell();
-  for (Naps naps(true); working_ != 0;) {
+  for (Naps naps = channels_.naps(); working_ != 0;) {
     const std::uint32_t seen = bell.rung.load();
     if (channels_.carry()) {
       naps.restart();

@@ -1,6 +1,6 @@
 #include "meeting.hpp"
 
-#include "futex.hpp"
+#include "waiting.hpp"
 
 #include <poll.h>
 #include <sched.h>
@@ -37,11 +37,9 @@ namespace {
 
 constexpr std::uint32_t over = ~0U; // no round: this rank makes no more calls
 constexpr int spins = 32;           // between two looks at the clock
-constexpr auto spin_time = std::chrono::microseconds(50);
-constexpr auto nap = std::chrono::milliseconds(500); // between looks at who has left
 
 void sleep_on(std::atomic<std::uint32_t>& word, std::uint32_t value) noexcept {
-  futex_wait(word, value, FUTEX_BITSET_MATCH_ANY, Clock::now() + nap);
+  futex_wait(word, value, FUTEX_BITSET_MATCH_ANY, Clock::now() + longest_sleep);
 }
 
 void wake_all(std::atomic<std::uint32_t>& word) noexcept {
@@ -84,21 +82,33 @@ Meeting::~Meeting() {
   wake_waiting();
 }
 
+/// Whether it became ready while we were awake. A yield lasts a time slice of whoever computes
+/// meanwhile, and who sleeps is woken at once: where cores are short, do not try again for a while.
+template <class Ready>
+bool Meeting::stays_awake(Clock::time_point since, Ready ready) {
+  if (yield_ && crowded_ > 0) {
+    --crowded_;
+    return ready();
+  }
+  for (int i = 0; (!yield_ && i % spins != 0) || Clock::now() - since < spin_time; ++i) {
+    if (ready())
+      return true;
+    if (yield_)
+      sched_yield();
+    else
+      pause();
+  }
+  crowded_ = 64;
+  return false;
+}
+
 /// @param whom the place of the rank without which it cannot become ready
 template <class Ready>
 void Meeting::wait(std::atomic<std::uint32_t>& word, std::atomic<std::uint32_t>& asleep,
                    std::uint32_t asleep_mark, int whom, Ready ready) {
   const auto since = Clock::now();
-  do {
-    for (int i = 0; i < spins; ++i) {
-      if (ready())
-        return;
-      if (yield_)
-        sched_yield();
-      else
-        pause();
-    }
-  } while (Clock::now() - since < spin_time);
+  if (stays_awake(since, ready))
+    return;
   while (true) {
     // Sequentially consistent on both sides: either we see the news, or its bringer sees us asleep.
     const std::uint32_t value = word.load();
@@ -197,7 +207,7 @@ bool Meeting::left_silently() const noexcept {
 void Meeting::find_ended() const noexcept {
   const std::int64_t now = Clock::now().time_since_epoch().count();
   std::int64_t looked = looked_ns_.load();
-  if (now - looked < std::chrono::nanoseconds(nap).count() ||
+  if (now - looked < std::chrono::nanoseconds(longest_sleep).count() ||
       !looked_ns_.compare_exchange_strong(looked, now))
     return;
   for (std::size_t p = 0; p < members_.size(); ++p)

@@ -56,6 +56,8 @@ private:
   struct Slot;
   Agreement gather_node(std::uint32_t round);
   template <class Ready>
+  bool stays_awake(std::chrono::steady_clock::time_point since, Ready ready);
+  template <class Ready>
   void wait(std::atomic<std::uint32_t>& word, std::atomic<std::uint32_t>& asleep,
             std::uint32_t asleep_mark, int whom, Ready ready);
   void say_left(int place, const std::string& reason) const noexcept;
@@ -72,6 +74,7 @@ private:
   std::chrono::steady_clock::time_point named_{};
   std::uint32_t round_ = 0;
   bool yield_ = false;
+  int crowded_ = 0;                             // waits that sleep at once
   mutable std::atomic<std::int64_t> looked_ns_; // for processes that have ended
 };
 

@@ -1,6 +1,6 @@
 #include "cleave/supply.hpp"
 
-#include "futex.hpp"
+#include "waiting.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -16,8 +16,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr auto spin_time = std::chrono::microseconds(50);
-constexpr auto longest_sleep = std::chrono::milliseconds(500);
+constexpr auto longest_nap = std::chrono::milliseconds(1);
 constexpr std::int64_t largest_piece = std::int64_t{1} << 18;
 // What is left must last until a request and its answer have each been slept over, and a little.
 constexpr double reserve_ns = 3e6;
@@ -26,26 +25,6 @@ constexpr double shortest_ns = 2e6; // a super-chunk is worth its messages
 std::int64_t now_ns() {
   return std::chrono::nanoseconds(Clock::now().time_since_epoch()).count();
 }
-
-/// How long to sleep between two looks.
-class Naps {
-public:
-  /// Something has come: stay awake for 50 us.
-  void restart() noexcept { *this = {}; }
-  [[nodiscard]] bool awake() const noexcept {
-    return Clock::now() - since_ < std::chrono::microseconds(50);
-  }
-  /// The end of the next nap: from 20 us to 1 ms.
-  [[nodiscard]] Clock::time_point next() noexcept {
-    const auto nap = nap_;
-    nap_ = std::min(2 * nap_, std::chrono::microseconds(1000));
-    return Clock::now() + nap;
-  }
-
-private:
-  Clock::time_point since_ = Clock::now();
-  std::chrono::microseconds nap_{20};
-};
 
 /// A conversation with another rank, in pieces that nobody waits for.
 class Post {
@@ -137,7 +116,7 @@ std::optional<TaskRange> NodeQueue::draw(const ChunkSequence& whole, int workers
     if (turn == granted_) {
       if (over_ != 0)
         return std::nullopt;
-      wait(news, spin);
+      wait_while(news_, news, asleep_, spin);
       continue;
     }
     Slot& slot = slots_[turn % slots_.size()];
@@ -187,18 +166,7 @@ void NodeQueue::reset() noexcept {
 
 void NodeQueue::tell() noexcept {
   ++news_;
-  if (asleep_ != 0)
-    futex_wake(news_, FUTEX_BITSET_MATCH_ANY);
-}
-
-void NodeQueue::wait(std::uint32_t news, bool spin) noexcept {
-  const auto since = Clock::now();
-  while (spin && news_ == news && Clock::now() - since < spin_time)
-    pause();
-  ++asleep_;
-  if (news_ == news)
-    futex_wait(news_, news, FUTEX_BITSET_MATCH_ANY, Clock::now() + longest_sleep);
-  --asleep_;
+  wake(news_, asleep_);
 }
 
 // ---- Root and the other leaders ----
@@ -246,7 +214,8 @@ void Supply::run() {
 /// Calls work(naps) until it says that all is done; it restarts the naps where something moved.
 template <class Work>
 void Supply::until(Work work) const {
-  for (Naps naps; !work(naps);) {
+  const ExactNaps exactly;
+  for (Naps naps(longest_nap); !work(naps);) {
     if (spin_ && naps.awake()) {
       pause();
       continue;

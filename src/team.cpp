@@ -1,6 +1,7 @@
 #include "cleave/team.hpp"
 
 #include "cleave/error.hpp"
+#include "waiting.hpp"
 
 #include <pthread.h>
 #include <sched.h>
@@ -21,7 +22,7 @@ void pin(int cpu) {
 
 } // namespace
 
-Team::Team(int threads, const std::vector<int>& cpus) {
+Team::Team(int threads, const std::vector<int>& cpus, bool spin) : spin_(spin) {
   failures_.resize(static_cast<std::size_t>(threads));
   if (threads > 1 && !cpus.empty()) {
     pinned_ = true;
@@ -49,8 +50,8 @@ Team::~Team() {
 
 void Team::dismiss() noexcept {
   ending_ = true;
-  round_.fetch_add(1, std::memory_order_release);
-  round_.notify_all();
+  ++round_;
+  wake(round_, resting_);
   if (pinned_) // the thread outlives its team
     pthread_setaffinity_np(pthread_self(), sizeof before_, &before_);
 }
@@ -66,27 +67,27 @@ void Team::attempt(int member) noexcept {
 void Team::serve(int member) {
   std::uint32_t seen = 0;
   while (true) {
-    round_.wait(seen, std::memory_order_acquire);
+    while (round_ == seen)
+      wait_while(round_, seen, resting_, spin_);
     ++seen;
     if (ending_)
       return;
     attempt(member);
-    if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1)
-      busy_.notify_one();
+    if (--busy_ == 0)
+      wake(busy_, awaiting_);
   }
 }
 
 void Team::run(const std::function<void(int)>& work) {
   work_ = &work;
-  busy_.store(static_cast<std::uint32_t>(members_.size()), std::memory_order_relaxed);
+  busy_ = static_cast<std::uint32_t>(members_.size());
   if (!members_.empty()) {
-    round_.fetch_add(1, std::memory_order_release); // publishes work_ and busy_
-    round_.notify_all();
+    ++round_; // publishes work_ and busy_
+    wake(round_, resting_);
   }
   attempt(0);
-  for (std::uint32_t left = busy_.load(std::memory_order_acquire); left != 0;
-       left = busy_.load(std::memory_order_acquire))
-    busy_.wait(left, std::memory_order_acquire);
+  for (std::uint32_t left = busy_; left != 0; left = busy_)
+    wait_while(busy_, left, awaiting_, spin_);
   std::exception_ptr first;
   for (std::exception_ptr& failure : failures_) {
     if (failure && !first)

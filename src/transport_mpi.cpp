@@ -1,11 +1,11 @@
 #include "shared_memory.hpp"
 #include "transport.hpp"
+#include "waiting.hpp"
 
 #include <boost/mpi/collectives.hpp>
 #include <boost/mpi/communicator.hpp>
 #include <boost/mpi/exception.hpp>
 #include <boost/mpi/nonblocking.hpp>
-#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,7 +23,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int tag = 1; // one conversation on a communicator of our own
 constexpr int mail_tag = 2;
-constexpr auto spin_time = std::chrono::microseconds(200);
 constexpr auto longest_nap = std::chrono::milliseconds(1);
 
 /// The ranks that share memory with us, or, to pretend, `pretend` ranks of them at a time.
@@ -222,18 +221,19 @@ public:
   void abort(int status) noexcept override { MPI_Abort(world_, status); }
 
 private:
-  /// Waits without holding a core for long: tests, then naps that grow to a millisecond.
+  /// Waits without holding a core for long: looks again and again, then naps, which give the core
+  /// to others at once where a yield would give it for a time slice.
   template <class Done>
   void wait_until(Done done, const std::function<std::string()>& absent) {
     const auto since = Clock::now();
-    auto nap = std::chrono::microseconds(20);
+    const Naps naps(longest_nap);
+    std::optional<ExactNaps> exactly;
     while (!done()) {
-      if (meeting().yields())
-        sched_yield();
-      if (Clock::now() - since < spin_time)
+      if (naps.awake() && !meeting().yields())
         continue;
-      std::this_thread::sleep_for(nap);
-      nap = std::min(2 * nap, std::chrono::microseconds(longest_nap));
+      if (!exactly)
+        exactly.emplace();
+      std::this_thread::sleep_until(naps.next());
       if (const auto gone = meeting().left()) {
         if (done())
           return;

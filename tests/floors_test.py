@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # (floor, modules in their order): the rows of the table in docs/architecture.md.
 ROWS = [
-    (0, ["error", "handle", "version", "words"]),
+    (0, ["error", "handle", "version", "waiting", "words"]),
     (0, ["error", "words", "range", "schedule", "tree", "layout", "statistics", "scaling"]),
     (1, ["session", "comm", "window"]),
     (1, ["serialize"]),
@@ -35,7 +35,6 @@ ROWS = [
 MODULE_OF = {
     "build_info": "provenance",
     "doctor": "layout",
-    "futex": "comm",
     "image": "data",
     "machine": "discover",
     "main": "app",

@@ -7,6 +7,7 @@
 #include <map>
 #include <numeric>
 #include <stdexcept>
+#include <string>
 #include <thread>
 
 namespace cleave::testing {
@@ -55,6 +56,22 @@ void check_both(Pool& pool, F f) {
         pool.map([f](const T& x) { return f(static_cast<std::int64_t>(x)); }, numbers<T>(pool, n)),
         n, f);
   }
+}
+
+/// Results in the memory of earlier ones, whether it is too small, just right or too large.
+void check_recycling(Pool& pool) {
+  const auto twice = [](double x) { return 2 * x; };
+  std::vector<double> results;
+  for (const std::int64_t n : {1000, 30'000, 30'000, 7, 0, 30'000}) {
+    const bool fits = results.capacity() >= static_cast<std::size_t>(n);
+    const double* const before = results.data();
+    results = pool.map(twice, numbers<double>(pool, n), {}, std::move(results));
+    expect_all(pool, results, n, [](std::int64_t i) { return 2.0 * static_cast<double>(i); });
+    EXPECT_EQ(!fits || results.data() == before, true);
+  }
+  std::vector<std::string> words(3, "old");
+  words = pool.map([](std::int64_t i) { return std::to_string(i); }, 5, {}, std::move(words));
+  expect_all(pool, words, 5, [](std::int64_t i) { return std::to_string(i); });
 }
 
 void check_sizes(Pool& pool) {
@@ -294,6 +311,7 @@ void check_all_bands(Pool& pool) {
 
 void check_maps(Pool& pool) {
   check_sizes(pool);
+  check_recycling(pool);
   check_types(pool);
   check_inputs(pool);
   check_alignment(pool);

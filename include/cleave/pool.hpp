@@ -92,12 +92,16 @@ public:
   /// f of every input. Inputs are read at root; results at root in input order, empty elsewhere.
   /// The first failure stops the rest. Two agreements and the data: on one node each byte is
   /// copied once each way for workers outside root, not at all for root's own.
+  /// @param recycled results of an earlier call that nobody needs any more, at root: flat results
+  ///        get their memory where it is large enough, which saves the page faults of fresh memory
   template <class F, class T>
-  auto map(F f, const std::vector<T>& inputs, const CallOptions& options = {})
+  auto map(F f, const std::vector<T>& inputs, const CallOptions& options = {},
+           std::vector<detail::TaskResult<F, const T&>> recycled = {})
       -> std::vector<detail::TaskResult<F, const T&>>;
   /// f of every index in [0, n); n the same on every rank.
   template <class F>
-  auto map(F f, std::int64_t n, const CallOptions& options = {})
+  auto map(F f, std::int64_t n, const CallOptions& options = {},
+           std::vector<detail::TaskResult<F, std::int64_t>> recycled = {})
       -> std::vector<detail::TaskResult<F, std::int64_t>>;
   /// f(a, b, ...) of every tuple.
   template <class F, class... T>

@@ -37,19 +37,19 @@ std::vector<R> Pool::map_bands(F f, const std::vector<T>& in, const BandShape& s
   const auto elements = [](TaskRange rows, std::int64_t width) {
     return Part{rows.first * width, rows.size() * width};
   };
-  std::vector<R> result;
+  detail::Fresh<R> result;
   const detail::RootPart root = engine.open(form, [&] {
     if (std::ssize(in) != shape.rows * shape.in_width)
       throw Error(ErrorKind::bad_input, "map_bands: the input has " + std::to_string(in.size()) +
                                             " elements, its shape " +
                                             std::to_string(shape.rows * shape.in_width));
-    result = detail::fresh<R>(shape.rows * shape.out_width);
+    result.allocate(shape.rows * shape.out_width);
     return detail::RootPart{shape.rows, std::bit_cast<std::uint64_t>(in.data()),
-                            std::bit_cast<std::uint64_t>(result.data())};
+                            std::bit_cast<std::uint64_t>(result.span().data())};
   });
   if (root.tasks == 0) {
     engine.close();
-    return result;
+    return result.take();
   }
   const ChunkSequence sequence = engine.sequence(leaves.count());
   const Route route =
@@ -58,7 +58,7 @@ std::vector<R> Pool::map_bands(F f, const std::vector<T>& in, const BandShape& s
       engine.comm().is_root() ? std::as_bytes(std::span(in)) : std::span<const std::byte>();
   Feed feed(route, root_bytes, root.inputs, shape.rows * shape.in_width, sizeof(T),
             [&](TaskRange chunk) { return elements(widened(rows_of(chunk)), shape.in_width); });
-  Sink sink(route, std::as_writable_bytes(std::span(result)), root.results,
+  Sink sink(route, std::as_writable_bytes(result.span()), root.results,
             shape.rows * shape.out_width, sizeof(R),
             [&](TaskRange chunk) { return elements(rows_of(chunk), shape.out_width); });
   engine.compute(sequence, root, leaves, [&](Worker& worker, TaskRange chunk) {
@@ -88,7 +88,7 @@ std::vector<R> Pool::map_bands(F f, const std::vector<T>& in, const BandShape& s
   sink.finish();
   engine.count_bytes(feed.bytes_moved(), sink.bytes_moved());
   engine.close();
-  return result;
+  return result.take();
 }
 
 } // namespace cleave

@@ -139,25 +139,29 @@ std::vector<TaskFailure> Pool::run_map(Out& out, In& in, F& f, const detail::Cal
 }
 
 template <class F, class T>
-auto Pool::map(F f, const std::vector<T>& inputs, const CallOptions& options)
+auto Pool::map(F f, const std::vector<T>& inputs, const CallOptions& options,
+               std::vector<detail::TaskResult<F, const T&>> recycled)
     -> std::vector<detail::TaskResult<F, const T&>> {
   using R = detail::TaskResult<F, const T&>;
   static_assert(Portable<T> && Portable<R>,
                 "inputs and results travel between ranks: no pointers, references or views");
   detail::Inputs<T> in(inputs);
   detail::Results<R> out;
+  out.recycle(std::move(recycled));
   const detail::CallForm form{"map", detail::type_mark<F, T, R>()};
   run_map(out, in, f, form, static_cast<std::int64_t>(inputs.size()), false, options);
   return out.take();
 }
 
 template <class F>
-auto Pool::map(F f, std::int64_t n, const CallOptions& options)
+auto Pool::map(F f, std::int64_t n, const CallOptions& options,
+               std::vector<detail::TaskResult<F, std::int64_t>> recycled)
     -> std::vector<detail::TaskResult<F, std::int64_t>> {
   using R = detail::TaskResult<F, std::int64_t>;
   static_assert(Portable<R>, "results travel between ranks: no pointers, references or views");
   detail::Indices in;
   detail::Results<R> out;
+  out.recycle(std::move(recycled));
   const detail::CallForm form{"map", detail::type_mark<F, R>(), n};
   run_map(out, in, f, form, n, false, options);
   return out.take();

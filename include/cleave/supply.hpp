@@ -52,7 +52,6 @@ private:
     std::atomic<std::int64_t> first;
   };
   void tell() noexcept;
-  void wait(std::uint32_t news, bool spin) noexcept;
 
   std::array<Slot, 2> slots_;
   std::atomic<std::uint32_t> granted_; // super-chunks

@@ -20,8 +20,9 @@ public:
   /// @param threads >= 1
   /// @param cpus logical CPU of each member; empty: the kernel places them. A team of one is never
   ///        pinned: the launcher has placed the rank.
+  /// @param spin members that wait stay awake for 50 us at first; not when others need their cores
   /// @throws Error bad_input when the system starts no more threads
-  explicit Team(int threads, const std::vector<int>& cpus = {});
+  explicit Team(int threads, const std::vector<int>& cpus = {}, bool spin = true);
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
   ~Team();
@@ -39,8 +40,11 @@ private:
 
   const std::function<void(int)>* work_ = nullptr; // published by round_
   std::atomic<std::uint32_t> round_{0};
-  std::atomic<std::uint32_t> busy_{0}; // members other than 0 still at work
-  bool ending_ = false;                // published by round_
+  std::atomic<std::uint32_t> resting_{0};  // members asleep on round_
+  std::atomic<std::uint32_t> busy_{0};     // members other than 0 still at work
+  std::atomic<std::uint32_t> awaiting_{0}; // member 0 asleep on busy_
+  bool spin_;
+  bool ending_ = false; // published by round_
   bool pinned_ = false;
   cpu_set_t before_{}; // where member 0 might run before it was pinned
   std::vector<std::exception_ptr> failures_;

@@ -23,15 +23,37 @@ namespace cleave::detail {
 /// Asks the kernel for huge pages under fresh memory: fewer page faults. Advice, never an error.
 void advise_huge(void* memory, std::size_t bytes) noexcept;
 
-/// A vector of n value-initialised elements on huge pages where the kernel grants them.
+/// A vector to be: memory for n elements that nobody touches before its bytes are written, on huge
+/// pages where the kernel grants them. A vector of n elements would be zeroed first, by one thread.
 template <class T>
-[[nodiscard]] std::vector<T> fresh(std::int64_t n) {
-  std::vector<T> memory;
-  memory.reserve(static_cast<std::size_t>(n));
-  advise_huge(memory.data(), memory.capacity() * sizeof(T));
-  memory.resize(static_cast<std::size_t>(n));
-  return memory;
-}
+class Fresh {
+  static_assert(std::is_trivially_copyable_v<T>);
+
+public:
+  /// Uses the memory of a vector that nobody needs any more, when it is large enough.
+  void recycle(std::vector<T> old) noexcept { vector_ = std::move(old); }
+  void allocate(std::int64_t n) {
+    size_ = static_cast<std::size_t>(n);
+    if (vector_.capacity() >= size_)
+      return;
+    vector_ = {}; // its elements are not to be moved
+    vector_.reserve(size_);
+    advise_huge(vector_.data(), size_ * sizeof(T));
+  }
+  [[nodiscard]] std::span<T> span() noexcept { return {vector_.data(), size_}; }
+  /// The vector, of whose elements all bytes have been written. O(1) for trivial T, of which no
+  /// byte is moved, since each is copied onto itself.
+  [[nodiscard]] std::vector<T> take() {
+    const std::size_t old = std::min(vector_.size(), size_);
+    vector_.resize(old);
+    vector_.insert(vector_.end(), vector_.data() + old, vector_.data() + size_);
+    return std::move(vector_);
+  }
+
+private:
+  std::vector<T> vector_; // with room for all
+  std::size_t size_ = 0;
+};
 
 /// Elements [first, ...) of a larger array, indexed as in that array.
 template <class T>
@@ -244,13 +266,17 @@ public:
   using Stored = std::conditional_t<std::same_as<R, bool>, unsigned char, R>;
   static constexpr std::int64_t item_bytes = sizeof(R);
 
+  void recycle(std::vector<R> old) noexcept {
+    if constexpr (std::same_as<Stored, R>)
+      results_.recycle(std::move(old));
+  }
   /// Root's array: made before the others need its address.
   [[nodiscard]] std::uint64_t allocate(std::int64_t n) {
-    results_ = fresh<Stored>(n);
-    return std::bit_cast<std::uint64_t>(results_.data());
+    results_.allocate(n);
+    return std::bit_cast<std::uint64_t>(results_.span().data());
   }
   void begin(const Route& route, const RootPart& root, const PartOf& part_of) {
-    start(route, std::as_writable_bytes(std::span(results_)), root, part_of, WindowPool::results);
+    start(route, std::as_writable_bytes(results_.span()), root, part_of, WindowPool::results);
   }
   void enter(int thread, TaskRange chunk) { sink_->enter(thread, chunk); }
   [[nodiscard]] Window<Stored> view(int thread, TaskRange block) {
@@ -263,13 +289,13 @@ public:
 
   [[nodiscard]] std::vector<R> take() {
     if constexpr (std::same_as<Stored, R>)
-      return std::move(results_);
+      return results_.take();
     else
-      return {results_.begin(), results_.end()};
+      return {results_.span().begin(), results_.span().end()};
   }
   /// Results with holes where tasks failed.
   [[nodiscard]] std::vector<std::optional<R>> take_with(const std::vector<TaskFailure>& failures) {
-    std::vector<std::optional<R>> all(results_.begin(), results_.end());
+    std::vector<std::optional<R>> all(results_.span().begin(), results_.span().end());
     for (const TaskFailure& failure : failures)
       if (!all.empty())
         all[static_cast<std::size_t>(failure.task)].reset();
@@ -283,7 +309,7 @@ protected:
   }
 
 private:
-  std::vector<Stored> results_;
+  Fresh<Stored> results_;
   std::optional<Sink> sink_;
 };
 
@@ -295,6 +321,7 @@ public:
   using Stored = std::optional<R>;
   static constexpr std::int64_t item_bytes = sizeof(R);
 
+  void recycle(const std::vector<R>&) noexcept {}
   [[nodiscard]] std::uint64_t allocate(std::int64_t n) {
     results_.resize(static_cast<std::size_t>(n));
     return 0;
