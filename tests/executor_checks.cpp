@@ -402,6 +402,7 @@ void check_executor(Pool& pool, std::int64_t mebibytes) {
   check_large_tasks(pool, mebibytes);
   check_queue(pool);
   check_task_failures(pool);
+  check_unordered(pool);
   check_runs(pool);
 }
 

@@ -39,6 +39,7 @@ MODULE_OF = {
     "machine": "discover",
     "main": "app",
     "meeting": "comm",
+    "node_queue": "chunks",
     "shared_memory": "comm",
     "summary_file": "data",
     "supply": "chunks",

@@ -24,6 +24,9 @@ namespace cleave {
 /// How a task is queued.
 struct TaskOptions {
   int priority = 0; ///< higher ones begin first, equal ones as they were submitted
+  /// The longest that the task may take once it has begun; 0: no limit. See PoolOptions::timeout,
+  /// which is of the tasks that do not name their own.
+  std::optional<std::chrono::duration<double>> timeout{};
 };
 
 /// What wait() waits for.
@@ -95,7 +98,8 @@ template <class R>
 class Future {
 public:
   /// Waits for the result: a copy at each call.
-  /// @throws MapError with task, rank, thread, host, type and what() when the task threw;
+  /// @throws MapError with task, rank, thread, host, type and what() when the task threw, or took
+  ///         longer than its time-out (TimedOut);
   ///         Error failed_task when it was cancelled, lost_peer when a rank has left
   R get() const {
     detail::wait_for(*task_, std::nullopt);
@@ -177,6 +181,17 @@ public:
     return futures;
   }
 
+  /// submit of every element of a range, which may be lazy and without end in sight, such as
+  /// std::views::istream: on_result(index, result), of void on_result(index), is called as results
+  /// come, in any order, by the caller's thread. So many inputs and results are in memory at most.
+  /// @param most_in_flight at least 1; 0: four a worker
+  /// @return the number of inputs
+  /// @throws MapError of the first task seen to fail, and what the range or on_result throws: tasks
+  ///         in flight go on then, unless this leaves the function of Executor::run
+  template <auto f, std::ranges::input_range Inputs, class OnResult>
+  std::int64_t map_unordered(Inputs&& inputs, OnResult on_result, std::int64_t most_in_flight = 0,
+                             TaskOptions options = {});
+
   /// All workers of the job.
   [[nodiscard]] int workers() const noexcept;
 
@@ -251,6 +266,38 @@ private:
 template <class R>
 [[nodiscard]] AsCompleted<R> as_completed(std::vector<Future<R>> futures) {
   return AsCompleted<R>(std::move(futures));
+}
+
+template <auto f, std::ranges::input_range Inputs, class OnResult>
+std::int64_t Executor::map_unordered(Inputs&& inputs, OnResult on_result,
+                                     std::int64_t most_in_flight, TaskOptions options) {
+  const auto most =
+      static_cast<std::size_t>(most_in_flight > 0 ? most_in_flight : std::int64_t{4} * workers());
+  std::vector<std::int64_t> indices; // of the futures
+  std::vector<decltype(submit<f>(options, *std::ranges::begin(inputs)))> futures;
+  std::int64_t count = 0;
+  auto input = std::ranges::begin(inputs);
+  while (true) {
+    for (; futures.size() < most && input != std::ranges::end(inputs); ++input) {
+      futures.push_back(submit<f>(options, *input));
+      indices.push_back(count++);
+    }
+    if (futures.empty())
+      return count;
+    wait(futures, Until::any);
+    for (std::size_t i = futures.size(); i-- > 0;) {
+      if (!futures[i].ready())
+        continue;
+      const auto ready = std::exchange(futures[i], futures.back());
+      const std::int64_t index = std::exchange(indices[i], indices.back());
+      futures.pop_back();
+      indices.pop_back();
+      if constexpr (std::is_void_v<decltype(ready.get())>)
+        ready.get(), on_result(index);
+      else
+        on_result(index, ready.get());
+    }
+  }
 }
 
 /// Calls done(future) for each of the futures as they become ready.

@@ -1,0 +1,70 @@
+#include "cleave/node_queue.hpp"
+
+#include "waiting.hpp"
+
+#include <algorithm>
+
+namespace cleave {
+
+std::optional<TaskRange> NodeQueue::draw(const ChunkSequence& whole, int workers, const Pace& pace,
+                                         bool spin) {
+  for (;;) {
+    const std::uint32_t news = news_;
+    std::uint32_t turn = begun_;
+    if (turn == granted_) {
+      if (over_ != 0)
+        return std::nullopt;
+      wait_while(news_, news, asleep_, spin);
+      continue;
+    }
+    Slot& slot = slots_[turn % slots_.size()];
+    std::int64_t next = slot.next;
+    const TaskRange units{slot.first, slot.last};
+    if (begun_ != turn) // replaced while we looked, perhaps
+      continue;
+    if (next >= units.last) {
+      begun_.compare_exchange_strong(turn, turn + 1);
+      continue;
+    }
+    const TaskRange chunk =
+        whole.resized(units.size(), workers).chunk_from(next - units.first, pace);
+    if (slot.next.compare_exchange_strong(next, units.first + chunk.last))
+      return TaskRange{units.first + chunk.first, units.first + chunk.last};
+  }
+}
+
+std::int64_t NodeQueue::left() const noexcept {
+  std::int64_t left = 0;
+  for (std::uint32_t turn = begun_; turn != granted_; ++turn) {
+    const Slot& slot = slots_[turn % slots_.size()];
+    left += std::max(slot.last - slot.next, std::int64_t{0});
+  }
+  return left;
+}
+
+void NodeQueue::grant(TaskRange units) noexcept {
+  Slot& slot = slots_[granted_ % slots_.size()];
+  slot.next = units.first;
+  slot.first = units.first;
+  slot.last = units.last;
+  ++granted_;
+  tell();
+}
+
+void NodeQueue::end() noexcept {
+  over_ = 1;
+  tell();
+}
+
+void NodeQueue::reset() noexcept {
+  granted_ = begun_ = over_ = 0;
+  for (Slot& slot : slots_)
+    slot.next = slot.first = slot.last = 0;
+}
+
+void NodeQueue::tell() noexcept {
+  ++news_;
+  wake(news_, asleep_);
+}
+
+} // namespace cleave
