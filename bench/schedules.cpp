@@ -1,16 +1,21 @@
 /// @file
 /// What drawing a chunk costs, and how near each schedule comes to the bound max(total / P, longest
-/// task) on tasks of unequal cost.
+/// task) on tasks of unequal cost, and where one core is slower.
 /// mpirun -n 2 bench/schedules [--repetitions 11] [--mean 100] (microseconds a task)
 #include "bench/bench.hpp"
 #include "bench/task.hpp"
 #include "cleave/pool.hpp"
 
+#include <sched.h>
+
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
+#include <optional>
 #include <queue>
 #include <string>
+#include <thread>
 
 namespace {
 
@@ -190,6 +195,66 @@ void irregular(cleave::Pool& pool, const Load& load, const std::vector<std::stri
                bench::time_ratio(seconds.back(), seconds[0]));
 }
 
+/// While it lives, two other threads compute on this thread's core, which leaves it a third.
+class Slowed {
+public:
+  Slowed() {
+    sched_getaffinity(0, sizeof before_, &before_);
+    cpu_set_t here;
+    CPU_ZERO(&here);
+    CPU_SET(static_cast<std::size_t>(sched_getcpu()), &here);
+    sched_setaffinity(0, sizeof here, &here); // which threads inherit
+    for (std::jthread& other : others_)
+      other = std::jthread([](const std::stop_token& stop) {
+        while (!stop.stop_requested())
+          (void)bench::steps(0, 10'000);
+      });
+  }
+  Slowed(const Slowed&) = delete;
+  Slowed& operator=(const Slowed&) = delete;
+  ~Slowed() { sched_setaffinity(0, sizeof before_, &before_); }
+
+private:
+  cpu_set_t before_{};
+  std::array<std::jthread, 2> others_;
+};
+
+/// Equal tasks, where the last rank has a third of its core.
+void one_slowed(cleave::Pool& pool, int repetitions) {
+  const int ranks = pool.comm().size();
+  if (ranks < 2)
+    return;
+  constexpr auto task = [](std::int64_t i) { return bench::steps(i, 66'667); }; // 0.1 ms
+  const std::int64_t n = std::int64_t{5'000} * ranks;                           // 0.5 s
+  std::optional<Slowed> slowed;
+  if (pool.comm().rank() == ranks - 1)
+    slowed.emplace();
+  std::vector<bench::Side> sides = {bench::timed([&] { // an n-th part of the work, undisturbed
+    double sum = 0;
+    for (std::int64_t i = 0; pool.is_root() && i < n / ranks; ++i)
+      sum += task(i);
+    if (sum == 1)
+      std::printf("an unlikely sum\n");
+    pool.comm().barrier();
+  })};
+  const std::vector<std::string> schedules = {"block", "guided", "factoring", "adaptive", "auto"};
+  for (const std::string& schedule : schedules)
+    sides.push_back(bench::timed([&pool, task, n, schedule] {
+      (void)pool.map(task, n, {.schedule = cleave::Schedule::parse(schedule)});
+      pool.comm().barrier();
+    }));
+  auto seconds = bench::alternate(sides, repetitions);
+  if (!pool.is_root())
+    return;
+  std::printf("\nthe last rank slowed 3 times, %lld tasks\n", static_cast<long long>(n));
+  for (double& bound : seconds[0])
+    bound *= ranks / (ranks - 1 + 1.0 / 3);
+  for (std::size_t s = 0; s < schedules.size(); ++s)
+    bench::print_ratio("  " + schedules[s] + " / bound",
+                       bench::time_ratio(seconds[s + 1], seconds[0]),
+                       schedules[s] == "adaptive" ? "<= 1.08" : "(beside)");
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -208,4 +273,5 @@ int main(int argc, char** argv) {
               {"block", "cyclic", "dynamic", "guided", "trapezoid", "factoring", "weighted",
                "adaptive", "auto"},
               repetitions);
+  one_slowed(pool, repetitions);
 }
