@@ -174,13 +174,6 @@ RootPart Engine::open(const CallForm& form, const std::function<RootPart()>& pre
   return root;
 }
 
-void Engine::time_out_after(std::chrono::duration<double> timeout) noexcept {
-  constexpr std::chrono::duration<double> longest = std::chrono::hours(24 * 365);
-  timeout_ = timeout > decltype(timeout)(0)
-                 ? std::chrono::duration_cast<std::chrono::nanoseconds>(std::min(timeout, longest))
-                 : std::chrono::nanoseconds(0);
-}
-
 Route Engine::route(const ChunkSequence& sequence, std::int64_t item_bytes) {
   // A system call a chunk is dear when chunks are this small.
   constexpr std::int64_t small = 4096;

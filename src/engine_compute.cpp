@@ -51,7 +51,7 @@ void Engine::run_team(std::int64_t units, const std::function<void(Worker&)>& wo
   if (timeout_.count() > 0) {
     for (Watch& watch : watches_)
       watch.time_out_after(timeout_);
-    watchdog.emplace(watches_, timeout_, [this](const StuckTask& stuck) { end_job(stuck); });
+    watchdog.emplace(watches_, [this](const StuckTask& stuck) { end_job(comm_, options_, stuck); });
   }
   team_->run([&](int thread) {
     const auto at = static_cast<std::size_t>(thread);

@@ -76,6 +76,21 @@ void raise_first(const Comm& comm, const std::exception_ptr& mine) {
   throw Error(kind, message, {std::move(file), line, std::move(key)});
 }
 
+void end_job(const Comm& comm, const PoolOptions& options, const StuckTask& stuck) {
+  const Error error(
+      ErrorKind::failed_task,
+      "task " + std::to_string(stuck.task) + " on rank " + std::to_string(comm.rank()) +
+          " (thread " + std::to_string(stuck.thread) + ", host " + comm.host_of(comm.rank()) +
+          ") ignores its time-out of " + stuck.timeout +
+          ", and the job ends; let long tasks ask Worker::stop_requested(). It is in" +
+          stuck.stack);
+  if (options.on_stuck)
+    options.on_stuck(error);
+  else
+    std::fprintf(stderr, "cleave: %s\n", error.what());
+  comm.abort(exit_status(error.kind()));
+}
+
 void Engine::disagree(const CallForm& form) {
   std::string mine = "rank " + std::to_string(comm_.rank()) + " makes call " +
                      std::to_string(call_) + ", " + form.verb;
@@ -142,21 +157,6 @@ std::vector<TaskFailure> Engine::join() {
       all.push_back(get_failure(from));
   std::ranges::sort(all, {}, &TaskFailure::task);
   return all;
-}
-
-void Engine::end_job(const StuckTask& stuck) const {
-  const Error error(
-      ErrorKind::failed_task,
-      "task " + std::to_string(stuck.task) + " on rank " + std::to_string(comm_.rank()) +
-          " (thread " + std::to_string(stuck.thread) + ", host " + comm_.host_of(comm_.rank()) +
-          ") ignores its time-out of " + stuck.timeout +
-          ", and the job ends; let long tasks ask Worker::stop_requested(). It is in" +
-          stuck.stack);
-  if (options_.on_stuck)
-    options_.on_stuck(error);
-  else
-    std::fprintf(stderr, "cleave: %s\n", error.what());
-  comm_.abort(exit_status(error.kind()));
 }
 
 void Engine::join_or_throw() {

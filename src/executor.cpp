@@ -99,7 +99,7 @@ detail::TaskPointer Executor::submit_packed(const detail::TaskFunction& function
     throw Error(ErrorKind::bad_input,
                 std::string("the function was loaded after Executor::run began: ") +
                     function.signature);
-  return dispatcher_.submit(number, std::move(arguments), options.priority);
+  return dispatcher_.submit(number, std::move(arguments), options);
 }
 
 namespace detail {

@@ -44,6 +44,8 @@ public:
   bool carry();
   /// Whether all that this rank wrote has left it. Thread-safe.
   [[nodiscard]] bool carried();
+  /// While it is held, nobody carries: no thread of this rank calls MPI.
+  [[nodiscard]] std::unique_lock<std::mutex> hold() { return std::unique_lock(carrying_); }
 
 private:
   /// Bytes that begin where cache lines do, pairs of which the prefetcher fetches.

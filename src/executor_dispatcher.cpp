@@ -21,19 +21,18 @@ Raise cancellation(std::int64_t task, const std::string& why) {
 
 Dispatcher::Dispatcher(const Pool& pool, Channels& channels, std::vector<Thunk> thunks,
                        std::uint64_t seed)
-    : comm_(pool.comm()), channels_(channels), bell_(channels.bell()), thunks_(std::move(thunks)),
-      spins_(!comm_.yields()), workers_(pool.workers()),
-      own_(workers_of(pool.layout(), comm_.rank(), seed)) {
+    : comm_(pool.comm()), channels_(channels), bell_(channels.bell()),
+      timeout_(pool.options().timeout), spins_(!comm_.yields()), workers_(pool.workers()),
+      crew_(pool, channels, std::move(thunks), seed) {
   const std::vector<RankPlace>& places = pool.layout().ranks();
   for (int r = 1; r < comm_.size(); ++r)
     remotes_.emplace_back(r, places[static_cast<std::size_t>(r)].threads, channels.of(r));
-  const int own = static_cast<int>(own_.size());
   try {
-    start_threads(threads_, places.front(), own + 1, [this, own](int thread) {
-      if (thread == own)
+    start_threads(threads_, places.front(), crew_.size() + 1, [this](int thread) {
+      if (thread == crew_.size())
         serve();
       else
-        work(own_[static_cast<std::size_t>(thread)]);
+        work(thread);
     });
   } catch (...) {
     stop();
@@ -99,15 +98,16 @@ void Dispatcher::dismiss() {
 // ---- The queue ----
 
 TaskPointer Dispatcher::submit(std::uint32_t function, std::vector<std::byte> arguments,
-                               int priority) {
+                               const TaskOptions& options) {
+  Frame order = make_frame(0, function, std::move(arguments));
+  order.header.timeout = options.timeout.value_or(timeout_);
   TaskPointer task;
   {
     const Lock lock(mutex_);
     if (lost_)
       throw Error(*lost_);
-    const std::int64_t number = submitted_++;
-    task = std::make_shared<Task>(*this, number, priority,
-                                  make_frame(number, function, std::move(arguments)));
+    order.header.task = submitted_++;
+    task = std::make_shared<Task>(*this, options.priority, std::move(order));
     queue_.emplace(task->key, task);
     queued_ = queue_.size();
     ++unready_;
@@ -299,10 +299,9 @@ bool Dispatcher::carry() noexcept {
   }
 }
 
-void Dispatcher::work(Worker& worker) {
+void Dispatcher::work(int thread) {
   while (const TaskPointer task = next_own()) {
-    const Thunk thunk = thunks_[task->order.header.word];
-    Frame answer = perform(thunk, worker, std::move(task->order));
+    Frame answer = crew_.perform(thread, std::move(task->order));
     {
       const Lock lock(mutex_);
       settle(*task, std::move(answer), comm_.rank());

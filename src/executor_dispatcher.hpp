@@ -7,6 +7,7 @@
 #include "executor_task.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -48,9 +49,9 @@ public:
   };
   using Key = std::pair<std::int64_t, std::int64_t>; // smallest first
 
-  Task(Dispatcher& its_dispatcher, std::int64_t its_number, int priority, Frame its_order)
-      : dispatcher(its_dispatcher), number(its_number), key(-std::int64_t{priority}, its_number),
-        order(std::move(its_order)) {}
+  Task(Dispatcher& its_dispatcher, int priority, Frame its_order)
+      : dispatcher(its_dispatcher), number(its_order.header.task),
+        key(-std::int64_t{priority}, number), order(std::move(its_order)) {}
 
   [[nodiscard]] bool ready() const noexcept { return status.load() == Status::ready; }
 
@@ -80,7 +81,8 @@ public:
   [[nodiscard]] std::exception_ptr run(const std::function<void()>& function);
 
   [[nodiscard]] int workers() const noexcept { return workers_; }
-  TaskPointer submit(std::uint32_t function, std::vector<std::byte> arguments, int priority);
+  TaskPointer submit(std::uint32_t function, std::vector<std::byte> arguments,
+                     const TaskOptions& options);
   bool cancel(Task& task);
   /// Waits until ready(), on the main thread. @return false when the deadline has come
   bool wait(const std::function<bool()>& ready, const Deadline& deadline);
@@ -116,7 +118,7 @@ private:
   void take_answer(Remote& remote, Frame answer);
   void settle(Task& task, Frame answer, int rank);
   // The threads.
-  void work(Worker& worker);
+  void work(int thread);
   [[nodiscard]] TaskPointer next_own();
   void serve();
   [[nodiscard]] bool all_left() noexcept;
@@ -130,10 +132,10 @@ private:
   const Comm& comm_;
   Channels& channels_;
   Bell& bell_;
-  std::vector<Thunk> thunks_;
+  std::chrono::duration<double> timeout_; // of tasks that name none
   bool spins_;
   int workers_;
-  std::vector<Worker> own_;
+  Crew crew_;
 
   std::mutex mutex_;
   std::map<Task::Key, TaskPointer> queue_;

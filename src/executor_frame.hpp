@@ -5,6 +5,7 @@
 
 #include "executor_ring.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -20,6 +21,7 @@ struct Frame {
     std::int64_t task = 0;
     std::uint32_t word = 0;  ///< to a rank: the function's number, or last_order; to root: a Status
     std::int32_t thread = 0; ///< that ran the task
+    std::chrono::duration<double> timeout{0}; ///< to a rank: of the task; 0: none
   };
   enum Word : std::uint32_t { returned, threw, last_order = 0xffff'ffffU };
 

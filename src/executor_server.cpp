@@ -12,13 +12,11 @@ constexpr std::uint32_t sleeper = 1; // one at a time on each of this rank's bel
 TaskServer::TaskServer(const Pool& pool, Channels& channels, std::vector<Thunk> thunks,
                        std::uint64_t seed)
     : comm_(pool.comm()), channels_(channels), channel_(channels.of(comm_.rank())),
-      thunks_(std::move(thunks)), spins_(!comm_.yields()),
-      workers_(workers_of(pool.layout(), comm_.rank(), seed)),
-      working_(static_cast<int>(workers_.size())) {
+      spins_(!comm_.yields()), crew_(pool, channels, std::move(thunks), seed),
+      working_(crew_.size()) {
   const RankPlace& place = pool.layout().ranks()[static_cast<std::size_t>(comm_.rank())];
   try {
-    start_threads(threads_, place, static_cast<int>(workers_.size()),
-                  [this](int thread) { work(workers_[static_cast<std::size_t>(thread)]); });
+    start_threads(threads_, place, crew_.size(), [this](int thread) { work(thread); });
   } catch (...) {
     stop();
     throw;
@@ -67,13 +65,11 @@ void TaskServer::fail(const std::exception_ptr& why) noexcept {
   comm_.leave("it cannot serve the Executor any longer");
 }
 
-void TaskServer::work(Worker& worker) {
+void TaskServer::work(int thread) {
   begun_.wait(false);
   try {
-    while (auto order = next_order()) {
-      const Thunk thunk = thunks_[order->header.word];
-      answer(perform(thunk, worker, std::move(*order)));
-    }
+    while (auto order = next_order())
+      answer(crew_.perform(thread, std::move(*order)));
   } catch (...) {
     fail(std::current_exception());
   }

@@ -29,7 +29,7 @@ public:
   void serve();
 
 private:
-  void work(Worker& worker);
+  void work(int thread);
   [[nodiscard]] std::optional<Frame> next_order();
   void answer(Frame frame);
   [[nodiscard]] bool flush();
@@ -42,9 +42,8 @@ private:
   const Comm& comm_;
   Channels& channels_;
   Channel& channel_;
-  std::vector<Thunk> thunks_;
   bool spins_;
-  std::vector<Worker> workers_;
+  Crew crew_;
   std::atomic<bool> begun_{false};
   std::atomic<bool> over_{false};
   std::atomic<int> working_{0}; // threads

@@ -24,6 +24,16 @@ std::vector<std::byte> packed_exception() noexcept {
   }
 }
 
+std::vector<Worker> workers_of(const Layout& layout, int rank) {
+  int first = 0;
+  for (int r = 0; r < rank; ++r)
+    first += layout.ranks()[static_cast<std::size_t>(r)].threads;
+  std::vector<Worker> workers;
+  for (int t = 0; t < layout.ranks()[static_cast<std::size_t>(rank)].threads; ++t)
+    workers.emplace_back(rank, t, first + t);
+  return workers;
+}
+
 /// Where threads may run that the rank's main thread, which may be pinned, has started.
 void run_anywhere_on(const RankPlace& place) {
   cpu_set_t set;
@@ -36,18 +46,46 @@ void run_anywhere_on(const RankPlace& place) {
 
 } // namespace
 
-Frame perform(Thunk thunk, Worker& worker, Frame order) {
+Crew::Crew(const Pool& pool, Channels& channels, std::vector<Thunk> thunks, std::uint64_t seed)
+    : pool_(pool), channels_(channels), thunks_(std::move(thunks)), seed_(seed),
+      workers_(workers_of(pool.layout(), pool.comm().rank())), watches_(workers_.size()) {}
+
+Frame Crew::perform(int thread, Frame order) {
   const std::int64_t task = order.header.task;
-  worker.begin_task(task);
   try {
     if (!order.whole())
       throw std::bad_alloc();
-    Packer result;
-    thunk(worker, std::move(order.payload), result);
-    return make_frame(task, Frame::returned, result.take(), worker.thread());
+    Worker& worker = workers_[static_cast<std::size_t>(thread)];
+    worker.begin_call(seed_, 0, nullptr, watch(thread, order.header.timeout));
+    std::vector<std::byte> bytes = run_task(worker, task, [&] {
+      Packer result;
+      thunks_[order.header.word](worker, std::move(order.payload), result);
+      return result.take();
+    });
+    return make_frame(task, Frame::returned, std::move(bytes), thread);
   } catch (...) {
-    return make_frame(task, Frame::threw, packed_exception(), worker.thread());
+    return make_frame(task, Frame::threw, packed_exception(), thread);
   }
+}
+
+/// Of a worker whose next task has this time-out; nothing where that is none.
+Watch* Crew::watch(int thread, std::chrono::duration<double> timeout) {
+  const bool timed = timeout.count() > 0;
+  if (!timed) [[likely]]
+    return nullptr;
+  start_watchdog();
+  Watch& watch = watches_[static_cast<std::size_t>(thread)];
+  watch.time_out_after(timeout);
+  return &watch;
+}
+
+void Crew::start_watchdog() {
+  const std::lock_guard lock(starting_);
+  if (!watchdog_)
+    watchdog_.emplace(watches_, [this](const StuckTask& stuck) {
+      const auto silence = channels_.hold();
+      end_job(pool_.comm(), pool_.options(), stuck);
+    });
 }
 
 TaskFailure failure_in(const Frame& answer, int rank, const std::string& host) {
@@ -64,16 +102,6 @@ TaskFailure failure_in(const Frame& answer, int rank, const std::string& host) {
     failure.what = from.get<std::string>();
   }
   return failure;
-}
-
-std::vector<Worker> workers_of(const Layout& layout, int rank, std::uint64_t seed) {
-  int first = 0;
-  for (int r = 0; r < rank; ++r)
-    first += layout.ranks()[static_cast<std::size_t>(r)].threads;
-  std::vector<Worker> workers;
-  for (int t = 0; t < layout.ranks()[static_cast<std::size_t>(rank)].threads; ++t)
-    workers.emplace_back(rank, t, first + t).begin_call(seed, 0, nullptr);
-  return workers;
 }
 
 void start_threads(std::vector<std::jthread>& threads, const RankPlace& place, int count,

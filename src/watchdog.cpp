@@ -3,6 +3,7 @@
 #include "words.hpp"
 
 #include <execinfo.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -16,6 +17,7 @@ namespace cleave::detail {
 namespace {
 
 using namespace std::chrono_literals;
+using Time = Watch::Clock::time_point;
 
 constexpr auto shortest_grace = 1s;
 constexpr auto longest_answer = 1s;  // a thread may have its signals blocked
@@ -50,7 +52,7 @@ std::string noted_stack() {
   return text;
 }
 
-std::string stack_of(pthread_t thread) {
+std::string stack_of(pid_t thread) {
   static std::mutex one_at_a_time;
   const std::lock_guard lock(one_at_a_time);
   struct sigaction action {};
@@ -59,7 +61,7 @@ std::string stack_of(pthread_t thread) {
   action.sa_flags = SA_RESTART;
   sigaction(stack_signal, &action, &before);
   depth.store(0);
-  pthread_kill(thread, stack_signal);
+  tgkill(getpid(), thread, stack_signal); // unlike pthread_kill, where it has just ended too
   const auto deadline = Watch::Clock::now() + longest_answer;
   while (depth.load() == 0 && Watch::Clock::now() < deadline)
     std::this_thread::sleep_for(1ms);
@@ -67,13 +69,17 @@ std::string stack_of(pthread_t thread) {
   return depth.load() == 0 ? "\n  (its thread does not answer signals)" : noted_stack();
 }
 
+/// When a task with this deadline is stuck.
+Time stuck_at(Time deadline, std::chrono::nanoseconds timeout) {
+  if (deadline == Time::max())
+    return deadline;
+  return deadline + std::max<std::chrono::nanoseconds>(timeout, shortest_grace);
+}
+
 } // namespace
 
-Watchdog::Watchdog(std::span<const Watch> watches, std::chrono::nanoseconds timeout,
-                   std::function<void(const StuckTask&)> report)
-    : watches_(watches), timeout_(timeout),
-      grace_(std::max<std::chrono::nanoseconds>(timeout, shortest_grace)),
-      report_(std::move(report)) {
+Watchdog::Watchdog(std::span<const Watch> watches, std::function<void(const StuckTask&)> report)
+    : watches_(watches), report_(std::move(report)) {
   void* frame = nullptr;
   backtrace(&frame, 1); // loads what the handler needs
   watcher_ = std::jthread([this](const std::stop_token& stop) { watch(stop); });
@@ -90,17 +96,17 @@ void Watchdog::watch(const std::stop_token& stop) {
 
 /// No task can be stuck before.
 Watch::Clock::time_point Watchdog::next_look() const {
-  Watch::Clock::time_point first = Watch::Clock::now() + timeout_; // of a task that begins now
+  Time first = Watch::Clock::now() + shortest_grace; // of a task that begins now
   for (const Watch& watch : watches_)
-    first = std::min(first, watch.deadline());
-  return first + grace_;
+    first = std::min(first, stuck_at(watch.deadline(), watch.timeout()));
+  return first;
 }
 
 std::optional<StuckTask> Watchdog::stuck_task() const {
   for (std::size_t thread = 0; thread < watches_.size(); ++thread) {
     const Watch& watch = watches_[thread];
     const auto deadline = watch.deadline();
-    if (deadline == Watch::Clock::time_point::max() || Watch::Clock::now() - deadline < grace_)
+    if (Watch::Clock::now() < stuck_at(deadline, watch.timeout()))
       continue;
     StuckTask stuck{static_cast<int>(thread), watch.task(), watch.timeout_text(),
                     stack_of(watch.thread())};

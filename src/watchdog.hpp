@@ -28,8 +28,7 @@ struct StuckTask {
 class Watchdog {
 public:
   /// @param watches by thread; outlive this
-  Watchdog(std::span<const Watch> watches, std::chrono::nanoseconds timeout,
-           std::function<void(const StuckTask&)> report);
+  Watchdog(std::span<const Watch> watches, std::function<void(const StuckTask&)> report);
 
 private:
   void watch(const std::stop_token& stop);
@@ -37,8 +36,6 @@ private:
   [[nodiscard]] Watch::Clock::time_point next_look() const;
 
   std::span<const Watch> watches_;
-  std::chrono::nanoseconds timeout_;
-  std::chrono::nanoseconds grace_;
   std::function<void(const StuckTask&)> report_;
   std::mutex mutex_;
   std::condition_variable_any ending_;

@@ -1,5 +1,8 @@
 #include "cleave/worker.hpp"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <sstream>
 
 namespace cleave {
@@ -31,15 +34,21 @@ RandomStream::result_type RandomStream::operator()() noexcept {
 
 namespace detail {
 
+void Watch::time_out_after(std::chrono::duration<double> timeout) noexcept {
+  constexpr std::chrono::duration<double> longest = std::chrono::hours(24 * 365);
+  timeout_ = std::chrono::duration_cast<std::chrono::nanoseconds>(std::min(timeout, longest));
+}
+
 void Watch::begin(std::int64_t task) noexcept {
-  thread_.store(pthread_self());
+  thread_local const pid_t own = gettid();
+  thread_.store(own);
   task_.store(task);
-  deadline_.store(Clock::now() + timeout_);
+  deadline_.store(Clock::now() + timeout());
 }
 
 std::string Watch::timeout_text() const {
   std::ostringstream text;
-  text << std::chrono::duration<double>(timeout_).count() << " s";
+  text << std::chrono::duration<double>(timeout()).count() << " s";
   return text.str();
 }
 

@@ -321,7 +321,7 @@ void check_task_failures(Pool& pool) {
     Executor::run(pool, [&never](Executor& e) {
       const auto held = hold_all_workers(e, 20);
       for (int i = 0; i < 100; ++i)
-        never = e.submit<&tasks::after>(60'000, 0);
+        never = e.submit<&tasks::after>(200, 0); // few of which may begin
       throw Error(ErrorKind::bad_input, "no such file", {"rows.txt", 3, ""});
     });
     ADD_FAILURE() << "what the function throws must leave";
@@ -402,6 +402,7 @@ void check_executor(Pool& pool, std::int64_t mebibytes) {
   check_large_tasks(pool, mebibytes);
   check_queue(pool);
   check_task_failures(pool);
+  check_task_timeouts(pool);
   check_unordered(pool);
   check_runs(pool);
 }

@@ -20,6 +20,8 @@ void check_large_tasks(Pool& pool, std::int64_t mebibytes);
 void check_queue(Pool& pool);
 /// Tasks and types that throw; a function that throws.
 void check_task_failures(Pool& pool);
+/// Tasks that take longer than their time-out, and others beside them.
+void check_task_timeouts(Pool& pool);
 /// Inputs without end in sight, results as they come.
 void check_unordered(Pool& pool);
 /// Runs one after the other, mixed with other calls of the Pool.

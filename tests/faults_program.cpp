@@ -174,6 +174,12 @@ void run_tasks(Pool& pool) {
   });
 }
 
+template <auto f>
+void run_timed_tasks(Pool& pool) {
+  Pool with_timeout(pool.comm(), {.threads = 1, .timeout = timeout});
+  run_tasks<f>(with_timeout);
+}
+
 void run_brittle(Pool& pool, Brittle::When when) {
   Executor::run(pool, [when](Executor& executor) {
     (void)executor.submit<&takes>(Brittle{.breaks = when}).get();
@@ -259,6 +265,8 @@ const Faults survived = {
     {"executor_throw", run_tasks<&throws>},
     {"executor_throw_42", run_tasks<&throws_42>},
     {"executor_bad_alloc", run_tasks<&runs_out_of_memory>},
+    {"executor_timeout", run_timed_tasks<&never_ends<AtStop::returns>>},
+    {"executor_timeout_throws", run_timed_tasks<&never_ends<AtStop::throws>>},
     {"executor_save_argument", [](Pool& pool) { run_brittle(pool, Brittle::When::saved); }},
     {"executor_load_argument", [](Pool& pool) { run_brittle(pool, Brittle::When::loaded); }},
     {"executor_save_result", run_tasks<&makes_unsavable>},
@@ -331,6 +339,8 @@ const Faults fatal = {
     {"kill_between", end_between_calls<is_killed>},
     {"exit_between", end_between_calls<exits>},
     {"absent", end_between_calls<sleep_for_ever>},
+    {"executor_stuck", run_timed_tasks<&ignores_its_timeout>},
+    {"executor_stuck_elsewhere", run_timed_tasks<&ends<sleep_for_ever>>},
     {"executor_kill", run_tasks<&ends<is_killed>>},
     {"executor_exit", run_tasks<&ends<exits>>},
     {"executor_throw_elsewhere",

@@ -45,6 +45,8 @@ ON_ALL_RANKS = [
     ("executor_throw", TASK_5 + r"std::runtime_error: five is too much"),
     ("executor_throw_42", TASK_5 + r"int$"),
     ("executor_bad_alloc", TASK_5 + r"std::bad_alloc: std::bad_alloc"),
+    ("executor_timeout", TASK_5 + r"cleave::TimedOut: timed out after 0.2 s"),
+    ("executor_timeout_throws", TASK_5 + r"cleave::TimedOut: timed out after 0.2 s"),
     ("executor_save_argument", r"failed_task: root failed: std::runtime_error: cannot be saved"),
     ("executor_load_argument", r"task 0 failed on rank \d .*: std::runtime_error: cannot be loaded"),
     ("executor_save_result", r"task 0 failed on rank \d .*: std::runtime_error: cannot be saved"),
@@ -63,12 +65,15 @@ ON_ALL_RANKS = [
 NOTICED = "noticed that process rank 1 .* exited on signal "
 IMPROPER = "has exited due to process rank 1 .*exiting improperly"
 MINE = r"\[rank 1\] {}: only this rank sees this"
+STUCK = (r"cleave: task {} on rank {} \(thread 0, host \S+\) ignores its time-out of 0.2 s, and "
+         r"the job ends.*It is in\n.*  sleep_for_ever\(\) in .*")
 END_THE_JOB = [
     ("abort", 134, NOTICED + "6"),
     ("kill", 137, NOTICED + "9"),
     ("segv", 139, NOTICED + "11"),
-    ("stuck", 3, r"cleave: task 5 on rank \d \(thread 0, host \S+\) ignores its time-out of 0.2 s, and "
-     r"the job ends.*It is in\n.*  sleep_for_ever\(\) in .*  main in "),
+    ("stuck", 3, STUCK.format("5", r"\d") + r"  main in "),
+    ("executor_stuck", 3, STUCK.format("5", r"\d")),
+    ("executor_stuck_elsewhere", 3, STUCK.format(r"\d+", "1")),
     ("terminate", 134, "thrown where nobody catches.*" + NOTICED + "6"),
     ("exit", 1, IMPROPER),
     ("_exit", 7, r"Process name: \[\[\d+,1\],1\]\s+Exit code: +7"),

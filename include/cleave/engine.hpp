@@ -43,8 +43,9 @@ struct PoolOptions {
   /// Told on root, now and then while tasks run: the share of the current call that is done, 0..1.
   std::function<void(double)> on_progress{};
   /// The longest that a task (reduce_ranges and map_bands: a leaf) may take, of calls that do not
-  /// name their own; 0: no limit. Then Worker::stop_requested() turns true, and the task has
-  /// failed by TimedOut, whatever it throws or returns. About 80 ns a task, 40 us a call.
+  /// name their own, and of an Executor (root's counts); 0: no limit. Then Worker::stop_requested()
+  /// turns true, and the task has failed by TimedOut, whatever it throws or returns. About 80 ns a
+  /// task, 40 us a call.
   std::chrono::duration<double> timeout{0};
   /// Told of a task that is still at work when as much time again, at least 1 s, has passed: rank,
   /// task, thread and stack, on the task's rank, from a thread of its own. Then the whole job ends
@@ -114,6 +115,9 @@ void together(const Comm& comm, Work work) {
 
 struct StuckTask; // src/watchdog.hpp
 
+/// Tells of a stuck task of this rank, by options.on_stuck or on standard error, and ends the job.
+[[noreturn]] void end_job(const Comm& comm, const PoolOptions& options, const StuckTask& stuck);
+
 class Engine {
 public:
   /// @param comm of its own: nobody else makes calls on it
@@ -143,7 +147,7 @@ public:
   RootPart open(const CallForm& form, const std::function<RootPart()>& prepare);
 
   /// Limits the tasks of this call. @param timeout not above 0: no limit
-  void time_out_after(std::chrono::duration<double> timeout) noexcept;
+  void time_out_after(std::chrono::duration<double> timeout) noexcept { timeout_ = timeout; }
 
   /// Runs body(worker, chunk) for the chunks of leaves that this rank's workers get; an exception
   /// of body itself is recorded as a failure of the chunk's first task.
@@ -221,7 +225,6 @@ private:
   };
   void look_around(const Worker& worker, Hand& hand);
   void start_team();
-  [[noreturn]] void end_job(const StuckTask& stuck) const;
   [[noreturn]] void disagree(const CallForm& form);
   void run_team(std::int64_t units, const std::function<void(Worker&)>& work);
   [[nodiscard]] bool draws(const ChunkSequence& sequence) const noexcept {
@@ -257,12 +260,12 @@ private:
   NodeWindow memory_;                          // Shared, then one slot a rank of the node
   std::atomic<std::uint32_t>* stop_ = nullptr; // number of the last call that failed on this node
   std::optional<Team> team_;
-  std::size_t place_;                   // of this rank on its node
-  int first_on_node_ = 0;               // number of this rank's first worker there
-  std::vector<Worker> crew_;            // by thread
-  std::vector<Hand> hands_;             // by thread
-  std::vector<Watch> watches_;          // by thread
-  std::chrono::nanoseconds timeout_{0}; // of the current call
+  std::size_t place_;                        // of this rank on its node
+  int first_on_node_ = 0;                    // number of this rank's first worker there
+  std::vector<Worker> crew_;                 // by thread
+  std::vector<Hand> hands_;                  // by thread
+  std::vector<Watch> watches_;               // by thread
+  std::chrono::duration<double> timeout_{0}; // of the current call
   std::mutex failures_mutex_;
   std::vector<TaskFailure> failures_;
   std::uint32_t call_ = 0;

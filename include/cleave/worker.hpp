@@ -3,7 +3,7 @@
 #pragma once
 
 #include <Random123/philox.h>
-#include <pthread.h>
+#include <sys/types.h>
 
 #include <atomic>
 #include <chrono>
@@ -57,24 +57,25 @@ class alignas(128) Watch {
 public:
   using Clock = std::chrono::steady_clock;
 
-  /// Of the tasks to come; zero: none is timed. To be called while no task runs.
-  void time_out_after(std::chrono::nanoseconds timeout) noexcept { timeout_ = timeout; }
-  [[nodiscard]] bool is_on() const noexcept { return timeout_.count() > 0; }
+  /// Of the tasks to come; a year at most. To be called by the worker, or while it has no task.
+  void time_out_after(std::chrono::duration<double> timeout) noexcept;
   void begin(std::int64_t task) noexcept;
   void end() noexcept { deadline_.store(Clock::time_point::max()); }
   [[nodiscard]] bool late() const noexcept { return Clock::now() > deadline(); }
   /// When the current task's time is over; never while there is none.
   [[nodiscard]] Clock::time_point deadline() const noexcept { return deadline_.load(); }
   [[nodiscard]] std::int64_t task() const noexcept { return task_.load(); }
-  [[nodiscard]] pthread_t thread() const noexcept { return thread_.load(); }
+  /// The kernel's number of the worker's thread.
+  [[nodiscard]] pid_t thread() const noexcept { return thread_.load(); }
+  [[nodiscard]] std::chrono::nanoseconds timeout() const noexcept { return timeout_.load(); }
   /// Such as "1.5 s".
   [[nodiscard]] std::string timeout_text() const;
 
 private:
-  std::chrono::nanoseconds timeout_{0};
+  std::atomic<std::chrono::nanoseconds> timeout_{std::chrono::nanoseconds(0)};
   std::atomic<Clock::time_point> deadline_ = Clock::time_point::max(); // publishes the rest
   std::atomic<std::int64_t> task_ = 0;
-  std::atomic<pthread_t> thread_ = 0;
+  std::atomic<pid_t> thread_ = 0;
 };
 
 } // namespace detail
