@@ -126,10 +126,14 @@ Agreement Comm::agree(const Words& words) const {
 
 void Comm::leave(const std::string& reason) const noexcept {
   transport_->meeting().leave(reason);
+  if (transport_->may_call())
+    transport_->exchange_departures();
 }
 
 void Comm::refuse_agreement(const char* why) const noexcept {
   transport_->refusal().store(why);
+  if (transport_->may_call()) // one of the threads that called MPI till now may have left
+    transport_->exchange_departures();
 }
 
 void Comm::yield_at_once(bool on) const noexcept {

@@ -9,7 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
+#include <string_view>
 #include <utility>
 
 namespace cleave {
@@ -23,9 +23,10 @@ struct alignas(128) Meeting::Gate {
   std::atomic<std::uint32_t> bell;     // the leader sleeps on it
   std::atomic<std::uint32_t> awaited;  // 1 + place of the rank that the leader sleeps for
   Agreement outcome;
-  alignas(128) std::atomic<std::uint32_t> leaving; // 1 + place of who writes, or wrote, the reason
-  std::atomic<std::uint32_t> left; // 1 + place of the first rank that left; publishes the reason
-  std::array<char, 248> reason;    // zeroed by the window
+  alignas(128) std::atomic<std::uint32_t> leaving; // 1: somebody writes, or wrote, the departure
+  std::atomic<std::uint32_t> left;   // 1 + place of the first rank that left; publishes the rest
+  std::atomic<std::uint32_t> missed; // the first round that cannot end; 0: none
+  Departure departure;               // zeroed by the window
 };
 
 struct alignas(128) Meeting::Slot {
@@ -127,7 +128,9 @@ void Meeting::wait(std::atomic<std::uint32_t>& word, std::atomic<std::uint32_t>&
       return;
     if (slots_[whom].arrived.load() == over && !ready())
       say_left(whom, "it makes no more calls");
-    if (const auto gone = left(); gone && !ready())
+    if (listen_)
+      listen_();
+    if (const auto gone = round_lost(); gone && !ready())
       throw *gone;
     name_absent(since, [&] {
       return members_[static_cast<std::size_t>(whom)].name +
@@ -159,6 +162,7 @@ Agreement Meeting::agree(const Words& words,
       wake_all(gate_->bell);
     }
     wait(gate_->released, gate_->asleep, 0, 0, [&] { return gate_->released.load() == round; });
+    completed_ = round;
     return gate_->outcome;
   }
   // Nobody reads the outcome of the last round any more: all have arrived in this one.
@@ -167,6 +171,7 @@ Agreement Meeting::agree(const Words& words,
   gate_->released.store(round);
   if (gate_->asleep.load() != 0)
     wake_all(gate_->released);
+  completed_ = round;
   return outcome;
 }
 
@@ -175,12 +180,31 @@ void Meeting::leave(const std::string& reason) noexcept {
 }
 
 void Meeting::say_left(int place, const std::string& reason) const noexcept {
+  Departure departure{.missed = completed_ + 1, .silent = place == place_ ? 0U : 1U};
+  std::size_t at = 0;
+  for (const std::string_view part :
+       {std::string_view(members_[static_cast<std::size_t>(place)].name),
+        std::string_view(" has left: "), std::string_view(reason)})
+    at += part.copy(departure.text.data() + at, departure.text.size() - 1 - at);
+  publish(departure, static_cast<std::uint32_t>(place + 1));
+}
+
+void Meeting::hear(const Departure& departure) noexcept {
+  publish(departure, static_cast<std::uint32_t>(members_.size() + 1));
+}
+
+/// @param who 1 + place of the rank that has left; beyond the last, it is of another node
+void Meeting::publish(const Departure& departure, std::uint32_t who) const noexcept {
   std::uint32_t nobody = 0; // the first alone says why
-  if (gate_->leaving.compare_exchange_strong(nobody, static_cast<std::uint32_t>(place_ + 1))) {
-    std::copy_n(reason.begin(), std::min(reason.size(), gate_->reason.size() - 1),
-                gate_->reason.begin());
-    gate_->left.store(static_cast<std::uint32_t>(place + 1));
-  }
+  const bool first = gate_->leaving.compare_exchange_strong(nobody, 1);
+  if (first)
+    gate_->departure = departure;
+  std::uint32_t missed = gate_->missed.load();
+  while ((missed == 0 || departure.missed < missed) &&
+         !gate_->missed.compare_exchange_weak(missed, departure.missed))
+    ;
+  if (first)
+    gate_->left.store(who);
   wake_waiting();
 }
 
@@ -195,12 +219,24 @@ std::optional<Error> Meeting::left() const {
   const std::uint32_t left = gate_->left.load();
   if (left == 0 || left == static_cast<std::uint32_t>(place_ + 1))
     return std::nullopt;
-  return Error(ErrorKind::lost_peer,
-               members_[left - 1].name + " has left: " + std::string(gate_->reason.data()));
+  return Error(ErrorKind::lost_peer, gate_->departure.text.data());
+}
+
+std::optional<Error> Meeting::round_lost() const {
+  auto gone = left();
+  return gone && gate_->missed.load() <= round_.load() ? std::move(gone) : std::nullopt;
+}
+
+std::optional<Departure> Meeting::departure() const {
+  if (gate_->left.load() == 0)
+    return std::nullopt;
+  Departure departure = gate_->departure;
+  departure.missed = gate_->missed.load();
+  return departure;
 }
 
 bool Meeting::left_silently() const noexcept {
-  return gate_->left.load() != gate_->leaving.load();
+  return gate_->left.load() != 0 && gate_->departure.silent != 0;
 }
 
 /// Not every launcher ends the others when a process is killed.

@@ -4,14 +4,23 @@
 
 #include "cleave/comm.hpp"
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace cleave {
+
+/// That a rank has left, as it is told on other nodes.
+struct Departure {
+  std::uint32_t missed = 0;     ///< the first round that it takes no part in
+  std::uint32_t silent = 0;     ///< 1: it did not say so itself
+  std::array<char, 504> text{}; ///< who, and why; ends with a zero
+};
 
 /// Rounds of agreement among the ranks of one node, in a node window: every rank writes its words
 /// into its own slot and says so; the leader folds them (asking the other nodes if there are any)
@@ -45,8 +54,16 @@ public:
   /// looked for twice a second. What has arrived before counts: look for it again before throwing
   /// this.
   [[nodiscard]] std::optional<Error> left() const;
+  /// left(), unless who left took part in the round under way, which comes to its end then.
+  [[nodiscard]] std::optional<Error> round_lost() const;
   /// Whether the first that left did not say so itself.
   [[nodiscard]] bool left_silently() const noexcept;
+  /// What other nodes shall be told, once a rank has left.
+  [[nodiscard]] std::optional<Departure> departure() const;
+  /// That a rank of another node has left.
+  void hear(const Departure& departure) noexcept;
+  /// `listen` is called twice a second by agree() on this rank while it waits.
+  void listen_by(std::function<void()> listen) { listen_ = std::move(listen); }
   /// Names whom this rank waits for, when patience is at its end again.
   void name_absent(std::chrono::steady_clock::time_point since,
                    const std::function<std::string()>& absent);
@@ -61,6 +78,7 @@ private:
   void wait(std::atomic<std::uint32_t>& word, std::atomic<std::uint32_t>& asleep,
             std::uint32_t asleep_mark, int whom, Ready ready);
   void say_left(int place, const std::string& reason) const noexcept;
+  void publish(const Departure& departure, std::uint32_t who) const noexcept;
   void find_ended() const noexcept;
   void wake_waiting() const noexcept;
 
@@ -72,7 +90,9 @@ private:
   std::chrono::duration<double> patience_;
   std::function<void(const std::string&)> on_absent_;
   std::chrono::steady_clock::time_point named_{};
-  std::uint32_t round_ = 0;
+  std::function<void()> listen_;
+  std::atomic<std::uint32_t> round_{0};     // the one under way, or over
+  std::atomic<std::uint32_t> completed_{0}; // the last one that is over
   bool yield_ = false;
   int crowded_ = 0;                             // waits that sleep at once
   mutable std::atomic<std::int64_t> looked_ns_; // for processes that have ended

@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace cleave {
@@ -44,6 +45,9 @@ public:
   /// Zeroed memory that all ranks of the node see; empty on all of them when there is no room.
   virtual NodeWindow window(std::int64_t bytes) = 0;
   [[nodiscard]] virtual bool one_process() const noexcept = 0;
+  /// Tells the other nodes who has left, and hears it from them. Local, never waits; while no other
+  /// thread makes calls on MPI.
+  virtual void exchange_departures() noexcept {}
   /// Ends the processes of the other ranks.
   virtual void abort(int status) noexcept = 0;
 
@@ -56,6 +60,10 @@ public:
   [[nodiscard]] Meeting& meeting() noexcept { return *meeting_; }
   /// Why there is no agreement now; null: there is.
   [[nodiscard]] std::atomic<const char*>& refusal() noexcept { return refusal_; }
+  /// Whether this thread may make calls: that which made this, unless others do meanwhile.
+  [[nodiscard]] bool may_call() const noexcept {
+    return maker_ == std::this_thread::get_id() && refusal_.load() == nullptr;
+  }
 
 protected:
   /// To be called once by the constructor of an implementation, when window() works.
@@ -69,6 +77,7 @@ private:
   CommOptions options_;
   std::unique_ptr<Meeting> meeting_;
   std::atomic<const char*> refusal_{nullptr};
+  std::thread::id maker_ = std::this_thread::get_id();
 };
 
 /// Over MPI: duplicates `parent`. Collective.

@@ -1,5 +1,6 @@
 #include "shared_memory.hpp"
 #include "transport.hpp"
+#include "transport_departures.hpp"
 #include "waiting.hpp"
 
 #include <boost/mpi/collectives.hpp>
@@ -54,8 +55,9 @@ decltype(auto) checked(Call call) {
 /// One piece of each direction is under way at a time, in a buffer of its own.
 class MpiMail final : public Mail {
 public:
-  MpiMail(mpi::communicator world, int peer, std::size_t piece_bytes)
-      : world_(std::move(world)), peer_(peer), out_(piece_bytes), in_(piece_bytes) {}
+  MpiMail(Transport& transport, mpi::communicator world, int peer, std::size_t piece_bytes)
+      : transport_(transport), world_(std::move(world)), peer_(peer), out_(piece_bytes),
+        in_(piece_bytes) {}
   MpiMail(const MpiMail&) = delete;
   MpiMail& operator=(const MpiMail&) = delete;
 
@@ -96,8 +98,10 @@ public:
         receiving_ = world_.irecv(peer_, mail_tag, reinterpret_cast<char*>(in_.data()),
                                   static_cast<int>(in_.size()));
       const auto status = receiving_->test();
-      if (!status)
+      if (!status) {
+        transport_.exchange_departures(); // who waits for mail looks for nothing else
         return 0;
+      }
       receiving_.reset();
       const auto count = static_cast<std::size_t>(status->count<char>().value());
       std::copy_n(in_.begin(), count, room.begin());
@@ -106,6 +110,7 @@ public:
   }
 
 private:
+  Transport& transport_;
   mpi::communicator world_;
   int peer_;
   std::vector<std::byte> out_;
@@ -123,12 +128,25 @@ public:
     // Our own communicator reports errors instead of ending the job.
     MPI_Comm_set_errhandler(world_, MPI_ERRORS_RETURN);
     settle(world_.rank(), find_ranks());
+    if (nodes() > 1)
+      departures_.emplace(parent, ranks().node);
+    begin();
   }
 
   MpiTransport(const MpiTransport& other)
       : Transport(other.options()), world_(other.world_, mpi::comm_duplicate),
-        node_(other.node_, mpi::comm_duplicate), leaders_(other.leaders_, mpi::comm_duplicate) {
+        node_(other.node_, mpi::comm_duplicate), leaders_(other.leaders_, mpi::comm_duplicate),
+        departures_(other.departures_) {
     settle(world_.rank(), other.ranks());
+    begin();
+  }
+  MpiTransport& operator=(const MpiTransport&) = delete;
+
+  /// Where a rank has left, messages to it or from it may still be on their way: their
+  /// communicators, and what they are received into, stay.
+  ~MpiTransport() override {
+    if (nodes() > 1 && meeting().departure())
+      static_cast<void>(kept_.release());
   }
 
   [[nodiscard]] std::shared_ptr<Transport> duplicate() const override {
@@ -152,7 +170,7 @@ public:
   }
 
   std::unique_ptr<Mail> mail(int peer, std::size_t piece_bytes) override {
-    return std::make_unique<MpiMail>(world_, peer, piece_bytes);
+    return std::make_unique<MpiMail>(*this, world_, peer, piece_bytes);
   }
 
   void broadcast(std::span<std::byte> bytes, int root) override {
@@ -174,8 +192,7 @@ public:
       return mine;
     // One reduction serves both ends: the largest complement is the complement of the smallest.
     constexpr std::size_t n = std::tuple_size_v<Words>;
-    std::array<std::uint64_t, 2 * n> in{};
-    std::array<std::uint64_t, 2 * n> out{};
+    auto& [in, out] = kept_->fold;
     for (std::size_t i = 0; i < n; ++i) {
       in[i] = mine.highest[i];
       in[n + i] = ~mine.lowest[i];
@@ -190,7 +207,8 @@ public:
             BOOST_MPI_CHECK_RESULT(MPI_Test, (&request, &done, MPI_STATUS_IGNORE));
             return done != 0;
           },
-          [] { return std::string("a rank of another node"); });
+          [] { return std::string("a rank of another node"); },
+          [this] { return meeting().round_lost(); });
     });
     Agreement all;
     for (std::size_t i = 0; i < n; ++i) {
@@ -218,13 +236,35 @@ public:
 
   [[nodiscard]] bool one_process() const noexcept override { return false; }
 
+  void exchange_departures() noexcept override {
+    if (departures_ && node_.rank() == 0)
+      departures_->exchange(meeting());
+  }
+
   void abort(int status) noexcept override { MPI_Abort(world_, status); }
 
 private:
+  struct Fold {
+    std::array<std::uint64_t, 2 * std::tuple_size_v<Words>> in{};
+    std::array<std::uint64_t, 2 * std::tuple_size_v<Words>> out{};
+  };
+  struct Kept {
+    mpi::communicator world;
+    mpi::communicator node;
+    mpi::communicator leaders;
+    Fold fold{};
+  };
+
+  void begin() {
+    kept_ = std::make_unique<Kept>(Kept{.world = world_, .node = node_, .leaders = leaders_});
+    if (departures_ && node_.rank() == 0)
+      meeting().listen_by([this] { exchange_departures(); });
+  }
+
   /// Waits without holding a core for long: looks again and again, then naps, which give the core
   /// to others at once where a yield would give it for a time slice.
-  template <class Done>
-  void wait_until(Done done, const std::function<std::string()>& absent) {
+  template <class Done, class Gone>
+  void wait_until(Done done, const std::function<std::string()>& absent, Gone gone_now) {
     const auto since = Clock::now();
     const Naps naps(longest_nap);
     std::optional<ExactNaps> exactly;
@@ -234,7 +274,8 @@ private:
       if (!exactly)
         exactly.emplace();
       std::this_thread::sleep_until(naps.next());
-      if (const auto gone = meeting().left()) {
+      exchange_departures();
+      if (const auto gone = gone_now()) {
         if (done())
           return;
         throw *gone;
@@ -246,7 +287,8 @@ private:
   void finish(mpi::request request, int peer) {
     try {
       wait_until([&request] { return request.test().has_value(); },
-                 [peer] { return "rank " + std::to_string(peer); });
+                 [peer] { return "rank " + std::to_string(peer); },
+                 [this] { return meeting().left(); });
     } catch (...) {
       request.cancel(); // the buffer is about to go
       throw;
@@ -272,6 +314,8 @@ private:
   mpi::communicator world_;
   mpi::communicator node_;
   mpi::communicator leaders_; // of this node's leader: all leaders; of the rest: nothing used
+  std::optional<Departures> departures_; // of several nodes
+  std::unique_ptr<Kept> kept_;
 };
 
 } // namespace

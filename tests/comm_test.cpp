@@ -54,23 +54,56 @@ TEST(Comm, IsMadeOfAnyCommunicator) {
   }
 }
 
-TEST(Comm, TellsTheOthersWhenARankLeaves) {
-  const Comm comm(MPI_COMM_WORLD);
-  const int last = comm.size() - 1;
-  const auto begin = std::chrono::steady_clock::now();
-  if (comm.rank() == last) {
+/// What ranks are told when they meet without `leaver`.
+std::string told_without(int leaver, const Comm& comm) {
+  if (comm.rank() == leaver) {
     comm.leave("it has had enough");
-    return;
+    return {};
   }
-  std::string told;
   try {
     comm.barrier();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::lost_peer);
-    told = error.what();
+    return error.what();
   }
-  EXPECT_THAT(told, AllOf(HasSubstr("rank " + std::to_string(last)), HasSubstr("has had enough")));
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
+  return {};
+}
+
+TEST(Comm, TellsTheOthersWhenARankLeaves) {
+  const Comm all(MPI_COMM_WORLD);
+  for (const int ranks_per_node : {0, 1, 2})
+    for (const int leaver : {0, all.size() - 1}) {
+      SCOPED_TRACE(ranks_per_node);
+      all.barrier();
+      const auto begin = std::chrono::steady_clock::now();
+      const Comm comm(MPI_COMM_WORLD, with(1024, ranks_per_node));
+      const std::string told = told_without(leaver, comm);
+      EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
+      const std::string name = "rank " + std::to_string(leaver);
+      EXPECT_TRUE(comm.rank() == leaver ||
+                  (told.starts_with(name) && told.ends_with("has had enough")))
+          << told;
+      all.barrier(); // the one who left has not left this one
+    }
+}
+
+TEST(Comm, TellsALeaderThatWaitsForItsOwnNode) {
+  const Comm all(MPI_COMM_WORLD);
+  const Comm comm(MPI_COMM_WORLD, with(1024, 2));
+  const bool late = all.rank() == 3; // comes when the others have been told
+  if (late)
+    all.barrier();
+  EXPECT_TRUE(told_without(0, comm).starts_with(comm.is_root() ? "" : "rank 0"));
+  if (!late)
+    all.barrier();
+}
+
+TEST(Comm, EndsTheRoundThatALeaverTookPartIn) {
+  for (int time = 0; time < 50; ++time) {
+    const Comm comm(MPI_COMM_WORLD, with(1024, 1));
+    EXPECT_NO_THROW(comm.barrier());
+    comm.leave("everybody leaves at once");
+  }
 }
 
 TEST(Comm, TellsTheOthersThatWaitForAMessage) {

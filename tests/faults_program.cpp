@@ -236,6 +236,25 @@ void time_out_as_data(Pool& pool) {
   throw MapError(outcome.failures);
 }
 
+void leave_pool(const Comm& comm, int leaver) {
+  Pool pool(comm, {.threads = 1});
+  map<identity>(pool);
+  if (comm.rank() == leaver)
+    throw std::logic_error("only this rank sees this");
+  map<identity>(pool);
+}
+
+/// A rank leaves another Pool, and lives on without a call while the others wait for it there.
+template <int leaver>
+void leave(Pool& pool) {
+  try {
+    leave_pool(pool.comm(), leaver);
+  } catch (const std::logic_error&) {
+    std::this_thread::sleep_for(std::chrono::seconds(5));
+    throw Error(ErrorKind::wrong_answer, "lives on");
+  }
+}
+
 const Faults survived = {
     {"timeout",
      [](Pool& pool) { (void)pool.map(never_ends<AtStop::returns>, n, {.timeout = timeout}); }},
@@ -257,6 +276,9 @@ const Faults survived = {
     {"progress", throw_in_progress},
     {"on_result", throw_in_on_result},
     {"source", throw_in_source},
+    {"rank_0_leaves", leave<0>},
+    {"rank_1_leaves", leave<1>},
+    {"rank_2_leaves", leave<2>},
     {"retries", [](Pool& pool) { (void)pool.map(throws, n, {.retries = 2}); }},
     {"from_root",
      [](Pool& pool) {

@@ -1,6 +1,6 @@
 """The Pool and the program on several nodes of unequal size, over TCP, on hosts made by hosts.sh.
 
-usage: hosts_test.py CLEAVE POOL_TEST SHARED...    SHARED: a folder that holds both
+usage: hosts_test.py CLEAVE POOL_TEST FAULTS SHARED    SHARED: a folder that holds all of them
 """
 
 import json
@@ -11,7 +11,7 @@ import unittest
 from pathlib import Path
 
 HOSTS = Path(__file__).with_name("hosts.sh")
-PROGRAM, POOL_TEST, SHARED = sys.argv[1:4]
+PROGRAM, POOL_TEST, FAULTS, SHARED = sys.argv[1:5]
 LAYOUTS = {2: "h1:1,h2:2", 3: "h1:1,h2:2,h3:1", 4: "h1:2,h2:1,h3:1,h4:2"}
 ENVIRONMENT = {
     "OMPI_MCA_pml": "ob1",
@@ -69,6 +69,22 @@ class Hosts(unittest.TestCase):
     def test_a_failure_on_one_node_ends_all(self):
         run = self.launch(3, PROGRAM, "run", "denoise", "-p", "input=none.png", status=2)
         self.assertIn("none.png", run.stderr)
+
+    def test_who_leaves_is_named_on_every_node(self):
+        faults = [f"rank_{rank}_leaves" for rank in range(3)] # 0 and 1 lead their nodes
+        for nodes in (2, 3):
+            said = self.launch(nodes, FAULTS, *faults, "throw").stderr
+            for leaver, fault in enumerate(faults):
+                lives_on = said.index(f"[rank {leaver}] {fault}: wrong_answer: lives on")
+                for rank in set(range(nodes + 1)) - {leaver}:
+                    with self.subTest(nodes=nodes, leaver=leaver, rank=rank):
+                        self.assertRegex(
+                            said[:lives_on],
+                            rf"\[rank {rank}\] {fault}: lost_peer: rank {leaver} \(host h\d, pid \d+\) "
+                            "has left: an exception ended its use of the Pool",
+                        )
+            for rank in range(nodes + 1): # the Pool that nobody left
+                self.assertRegex(said, rf"\[rank {rank}\] throw: failed_task: task 5 failed")
 
 
 if __name__ == "__main__":

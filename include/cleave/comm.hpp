@@ -141,14 +141,16 @@ public:
   /// All ranks meet, and each learns the smallest and largest of every word. The fence of every
   /// collective call: what was written to node windows before is visible after. Waits by spinning
   /// briefly, then sleeps. Collective. Under 1 us awake on one node.
-  /// @throws Error lost_peer on every rank of the node when a rank has left(), bad_input on a rank
-  ///         that must refuse_agreement()
+  /// @throws Error lost_peer on every rank when a rank has left(), bad_input on a rank that must
+  ///         refuse_agreement()
   Agreement agree(const Words& words) const;
   void barrier() const { agree({}); }
-  /// Tells the others that this rank will make no more calls, so that nobody waits for it. Local.
+  /// Tells the others that this rank will make no more calls, so that nobody waits for it. Those of
+  /// other nodes learn it by a message, sent by the node's leader: at once when it is this rank,
+  /// and this the thread that made the Comm, else when it next waits. Local.
   void leave(const std::string& reason) const noexcept;
-  /// Why nobody need wait for this node's other ranks, once one has left, or its process has ended;
-  /// else nothing. Local, thread-safe.
+  /// Why nobody need wait for the other ranks, once one has left, or its process has ended; else
+  /// nothing. Of other nodes this rank learns while its node's leader waits. Local, thread-safe.
   [[nodiscard]] std::optional<Error> left() const;
   /// Ends the processes of all ranks, with this exit status. Local, from any thread while no other
   /// makes calls on MPI.
