@@ -19,7 +19,7 @@ namespace cleave {
 struct Departure {
   std::uint32_t missed = 0;     ///< the first round that it takes no part in
   std::uint32_t silent = 0;     ///< 1: it did not say so itself
-  std::array<char, 504> text{}; ///< who, and why; ends with a zero
+  std::array<char, 620> text{}; ///< who, and why; ends with a zero; fills the cache lines of a Gate
 };
 
 /// Rounds of agreement among the ranks of one node, in a node window: every rank writes its words
