@@ -1,8 +1,9 @@
 /// @file
 /// What a task costs beside its work: the round trip of a small one from root to another rank and
 /// back, awake and after a sleep; how many pass a second; large ones; how busy workers are while
-/// root sleeps; what a rank costs while it waits.
+/// root sleeps; what a rank costs while it waits. Beside it what the machine's own means take.
 /// mpirun -n 2 bench/executor_round_trip [--trips 10000] [--rests 200] [--ranks-per-node N]
+#include "bench/bare_trips.hpp"
 #include "bench/bench.hpp"
 #include "cleave/executor.hpp"
 
@@ -104,6 +105,18 @@ void print_trips(const std::string& name, std::vector<double> seconds, const std
   bench::print(name + ", 99 %", {seconds[seconds.size() * 99 / 100], {}}, "us");
 }
 
+/// The same between two ranks that do nothing else, for comparison.
+void measure_bare(const cleave::Pool& pool, int trips, int rests) {
+  const auto messages = bench::message_trips(pool.comm(), trips);
+  if (pool.is_root())
+    print_trips("bare MPI message and answer, awake", messages, "(beside)");
+  if (pool.comm().nodes() > 1)
+    return;
+  const auto wakes = bench::wake_trips(pool.comm(), rests);
+  if (pool.is_root())
+    print_trips("bare futex, asleep", wakes, "(beside)");
+}
+
 /// The share of their time that workers work while root sleeps for `rest_s`.
 double busy_share(cleave::Executor& e, double task_s, double rest_s) {
   const auto tasks =
@@ -199,6 +212,7 @@ int main(int argc, char** argv) {
                 pool.comm().nodes(), pool.layout().oversubscribed() ? ", over-subscribed" : "",
                 trips, rests);
   }
+  measure_bare(pool, trips, rests);
   cleave::Executor::run(pool, [&](cleave::Executor& e) { measure(e, trips, rests); });
   measure_waiting(pool, "root sleeps 2 s", [](cleave::Executor&) { bench::sleep_for(2); });
   measure_waiting(pool, "all wait 2 s for one task that sleeps",

@@ -82,6 +82,18 @@ cleave::DataPath path_option(int argc, char** argv) {
   return DataPath::automatic;
 }
 
+/// Times two sides in turns and prints both and their ratio. Pairs, not all sides in one round:
+/// what one side leaves of the machine's memory would be paid by the next.
+void compare(const std::string& name, const bench::Side& ours, const std::string& wanted,
+             const std::string& other, const bench::Side& theirs, int repetitions, bool prints) {
+  const auto seconds = bench::alternate({ours, theirs}, repetitions);
+  if (!prints)
+    return;
+  bench::print(name, bench::figure(seconds[0]), "s");
+  bench::print("  by hand, buffers " + other, bench::figure(seconds[1]), "s");
+  bench::print_ratio("  ratio", bench::time_ratio(seconds[0], seconds[1]), wanted);
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -94,64 +106,46 @@ int main(int argc, char** argv) {
   std::vector<double> inputs(pool.is_root() ? n : 0);
   std::iota(inputs.begin(), inputs.end(), 0.0);
   const ByHand by_hand(inputs);
+  double sink = 0;
+  const auto side = [&](const auto& work) {
+    return bench::timed([&pool, &sink, work] {
+      const auto& results = work();
+      sink += results.empty() ? 0 : results.back();
+      pool.comm().barrier();
+    });
+  };
+  const cleave::CallOptions drawn{.schedule = cleave::Schedule()};
+  std::vector<double> kept;
   std::vector<double> in(by_hand.mine());
   std::vector<double> out(by_hand.mine());
   std::vector<double> all(pool.is_root() ? n : 0);
-  const cleave::CallOptions drawn{.schedule = cleave::Schedule()};
-  std::vector<double> kept;
-  double sink = 0;
-  const auto seconds = bench::alternate({bench::timed([&] {
-                                           const auto results = pool.map(bench::cheap, inputs);
-                                           sink += results.empty() ? 0 : results.back();
-                                           pool.comm().barrier();
-                                         }),
-                                         bench::timed([&] {
-                                           const auto results = pool.map_view(bench::cheap, inputs);
-                                           sink += results.empty() ? 0 : results.back();
-                                           pool.comm().barrier();
-                                         }),
-                                         bench::timed([&] {
-                                           const auto results =
-                                               pool.map(bench::cheap, inputs, drawn);
-                                           sink += results.empty() ? 0 : results.back();
-                                           pool.comm().barrier();
-                                         }),
-                                         bench::timed([&] {
-                                           kept = pool.map(bench::cheap, inputs, {}, // "block"
-                                                           std::move(kept));
-                                           sink += kept.empty() ? 0 : kept.back();
-                                           pool.comm().barrier();
-                                         }),
-                                         bench::timed([&] {
-                                           by_hand.prepared(in, out, all);
-                                           sink += all.empty() ? 0 : all.back();
-                                           MPI_Barrier(MPI_COMM_WORLD);
-                                         }),
-                                         bench::timed([&] {
-                                           const auto results = by_hand.allocating();
-                                           sink += results.empty() ? 0 : results.back();
-                                           MPI_Barrier(MPI_COMM_WORLD);
-                                         })},
-                                        repetitions);
-  if (!pool.is_root())
-    return 0;
-  bench::print_heading(argc, argv);
-  std::printf("%zu MiB of double, %d ranks, path %s, %d repetitions (%g)\n", n >> 17,
-              pool.comm().size(), pool.data_path().c_str(), repetitions, sink);
-  const std::vector<std::string> names = {"Pool::map",
-                                          "Pool::map_view",
-                                          "Pool::map, auto",
-                                          "Pool::map, memory recycled",
-                                          "by hand, buffers prepared",
-                                          "by hand, buffers made in the call"};
-  for (std::size_t side = 0; side < seconds.size(); ++side)
-    bench::print(names[side], bench::figure(seconds[side]), "s");
-  const auto against = [&](std::size_t side, std::size_t other) {
-    return bench::time_ratio(seconds[side], seconds[other]);
+  const auto prepared = side([&]() -> const std::vector<double>& {
+    by_hand.prepared(in, out, all);
+    return all;
+  });
+  const auto made = side([&] { return by_hand.allocating(); });
+  const auto map = side([&] { return pool.map(bench::cheap, inputs); });
+  const auto recycling = side([&]() -> const std::vector<double>& {
+    return kept = pool.map(bench::cheap, inputs, {}, std::move(kept));
+  });
+  const auto map_drawn = side([&] { return pool.map(bench::cheap, inputs, drawn); });
+  const auto view = side([&] { return pool.map_view(bench::cheap, inputs); });
+
+  const bool prints = pool.is_root();
+  if (prints) {
+    bench::print_heading(argc, argv);
+    std::printf("%zu MiB of double, %d ranks, path %s, %d repetitions\n", n >> 17,
+                pool.comm().size(), pool.data_path().c_str(), repetitions);
+  }
+  const auto against_prepared = [&](const std::string& name, const bench::Side& ours,
+                                    const std::string& wanted) {
+    compare(name, ours, wanted, "prepared", prepared, repetitions, prints);
   };
-  bench::print_ratio("map / prepared", against(0, 4), "<= 1.0");
-  bench::print_ratio("map / made in the call", against(0, 5), "<= 0.6");
-  bench::print_ratio("map_view / prepared", against(1, 4), "(beside)");
-  bench::print_ratio("map, auto / prepared", against(2, 4), "(beside)");
-  bench::print_ratio("map, memory recycled / prepared", against(3, 4), "(beside)");
+  against_prepared("Pool::map", map, "<= 1.0");
+  against_prepared("Pool::map, memory recycled", recycling, "<= 1.0");
+  against_prepared("Pool::map, auto", map_drawn, "(beside)");
+  against_prepared("Pool::map_view", view, "(beside)");
+  compare("Pool::map", map, "<= 0.6", "made in the call", made, repetitions, prints);
+  if (prints)
+    std::printf("(%g)\n", sink); // so that no side is left out
 }

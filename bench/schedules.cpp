@@ -121,37 +121,38 @@ void null_tasks(cleave::Pool& pool, int repetitions) {
   }
 }
 
-/// Efficiency at one task length: how the length was found is METG's (Slaughter et al. 2020).
+/// Of tasks of some length against the same work in a loop on every rank. Collective.
+double efficiency(cleave::Pool& pool, const std::string& schedule, double us, int repetitions) {
+  const auto steps = static_cast<std::int64_t>(us * 1e3 / ns_a_step);
+  const auto n = static_cast<std::int64_t>(2e5 / us) * pool.workers(); // 0.2 s
+  const auto seconds =
+      bench::alternate({bench::timed([&] {
+                          (void)pool.map([steps](std::int64_t i) { return bench::steps(i, steps); },
+                                         n, {.schedule = cleave::Schedule::parse(schedule)});
+                          pool.comm().barrier();
+                        }),
+                        bench::timed([&] {
+                          double sum = 0;
+                          for (std::int64_t i = 0; i < n / pool.workers(); ++i)
+                            sum += bench::steps(i, steps);
+                          if (sum == 0)
+                            std::printf("nothing was computed\n");
+                          pool.comm().barrier();
+                        })},
+                       repetitions);
+  return pool.from_root([&] { return bench::speed_ratio(seconds[0], seconds[1]).median; });
+}
+
+/// The shortest tasks of which 95 % of the time is work: METG (Slaughter et al., Task Bench, SC20).
 void metg(cleave::Pool& pool, const std::string& schedule, int repetitions) {
-  double found = 0;
-  for (int halvings = 0; halvings < 12; ++halvings) {
-    const double us = std::ldexp(64, -halvings);
-    const auto steps = static_cast<std::int64_t>(us * 1e3 / ns_a_step);
-    const auto n = static_cast<std::int64_t>(2e5 / us) * pool.workers(); // 0.2 s
-    const auto seconds = bench::alternate(
-        {bench::timed([&] {
-           (void)pool.map([steps](std::int64_t i) { return bench::steps(i, steps); }, n,
-                          {.schedule = cleave::Schedule::parse(schedule)});
-           pool.comm().barrier();
-         }),
-         bench::timed([&] {
-           double sum = 0;
-           for (std::int64_t i = 0; i < n / pool.workers(); ++i)
-             sum += bench::steps(i, steps);
-           if (sum == 0)
-             std::printf("nothing was computed\n");
-           pool.comm().barrier();
-         })},
-        repetitions);
-    const double efficiency =
-        pool.from_root([&] { return bench::speed_ratio(seconds[0], seconds[1]).median; });
-    if (efficiency < 0.95)
-      break;
-    found = us;
+  double enough = 64;
+  double too_short = 1.0 / 64;
+  while (enough / too_short > 1.15) {
+    const double us = std::sqrt(enough * too_short);
+    (efficiency(pool, schedule, us, repetitions) < 0.95 ? too_short : enough) = us;
   }
   if (pool.is_root())
-    std::printf("%-44s %10.3g  us a task, to a factor of 2\n", ("METG(95 %), " + schedule).c_str(),
-                found);
+    std::printf("%-44s %10.3g  us a task, to 15 %%\n", ("METG(95 %), " + schedule).c_str(), enough);
 }
 
 void irregular(cleave::Pool& pool, const Load& load, const std::vector<std::string>& schedules,

@@ -35,6 +35,7 @@ ROWS = [
 MODULE_OF = {
     "build_info": "provenance",
     "doctor": "layout",
+    "fresh": "transfer",
     "image": "data",
     "machine": "discover",
     "main": "app",

@@ -1,0 +1,86 @@
+/// @file
+/// Round trips between two ranks by the machine's own means, without a library of tasks: what an
+/// executor's can be compared with.
+#pragma once
+
+#include "bench/bench.hpp"
+#include "cleave/comm.hpp"
+
+#include <linux/futex.h>
+#include <mpi.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <limits>
+#include <thread>
+
+namespace bench {
+
+/// Seconds that an MPI message of 96 bytes takes to rank 1 and back, both awake; at root alone.
+/// Collective.
+inline Seconds message_trips(const cleave::Comm& comm, int trips) {
+  std::array<char, 96> bytes{};
+  const auto send = [&](int to) {
+    MPI_Send(bytes.data(), static_cast<int>(bytes.size()), MPI_CHAR, to, 0, MPI_COMM_WORLD);
+  };
+  const auto receive = [&](int from) {
+    MPI_Recv(bytes.data(), static_cast<int>(bytes.size()), MPI_CHAR, from, 0, MPI_COMM_WORLD,
+             MPI_STATUS_IGNORE);
+  };
+  Seconds seconds;
+  const Side trip = timed([&] {
+    send(1);
+    receive(1);
+  });
+  for (int i = 0; i < trips; ++i)
+    if (comm.is_root()) {
+      seconds.push_back(trip());
+    } else if (comm.rank() == 1) {
+      receive(0);
+      send(0);
+    }
+  comm.barrier();
+  return seconds;
+}
+
+/// A word on which two processes wait for one another.
+class Ball {
+public:
+  void wait(std::uint32_t turn) {
+    while (word_.load() != turn)
+      syscall(SYS_futex, &word_, FUTEX_WAIT, turn - 1, nullptr, nullptr, 0);
+  }
+  void pass(std::uint32_t turn) {
+    word_.store(turn);
+    syscall(SYS_futex, &word_, FUTEX_WAKE, std::numeric_limits<int>::max(), nullptr, nullptr, 0);
+  }
+
+private:
+  alignas(128) std::atomic<std::uint32_t> word_;
+};
+
+/// Seconds until a futex has woken rank 1, which has slept for 5 ms, and rank 1 has woken root; at
+/// root alone. Collective, on one node.
+inline Seconds wake_trips(const cleave::Comm& comm, int trips) {
+  const cleave::NodeWindow window = comm.window(2 * sizeof(Ball)); // zeroed
+  auto* balls = reinterpret_cast<Ball*>(window.bytes().data());
+  Seconds seconds;
+  for (std::uint32_t turn = 1; turn <= static_cast<std::uint32_t>(trips); ++turn)
+    if (comm.is_root()) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      seconds.push_back(timed([&] {
+        balls[0].pass(turn);
+        balls[1].wait(turn);
+      })());
+    } else if (comm.rank() == 1) {
+      balls[0].wait(turn);
+      balls[1].pass(turn);
+    }
+  comm.barrier();
+  return seconds;
+}
+
+} // namespace bench
