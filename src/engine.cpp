@@ -142,8 +142,6 @@ RootPart Engine::open(const CallForm& form, const std::function<RootPart()>& pre
       refusal = std::current_exception();
     }
   }
-  if (comm_.nodes() > 1)
-    root.chunks.clear();
   slot(place_).done.store(0, std::memory_order_relaxed);
   constexpr std::uint64_t refused = 1;
   constexpr std::uint64_t with_chunks = 2;
@@ -174,7 +172,7 @@ RootPart Engine::open(const CallForm& form, const std::function<RootPart()>& pre
   return root;
 }
 
-Route Engine::route(const ChunkSequence& sequence, std::int64_t item_bytes) {
+Route Engine::route(const ChunkSequence& sequence, const RootPart& root, std::int64_t item_bytes) {
   // A system call a chunk is dear when chunks are this small.
   constexpr std::int64_t small = 4096;
   const bool crumbs = path_ == DataPath::direct && sequence.fixed_chunk() > 0 &&
@@ -182,24 +180,35 @@ Route Engine::route(const ChunkSequence& sequence, std::int64_t item_bytes) {
   Route route{comm_,          crumbs ? DataPath::window : path_, workers_, sequence, windows_,
               draws(sequence)};
   if (route.drawn && comm_.nodes() > 1) {
-    supply(sequence);
+    supply(sequence, root);
     route.supply = &*supply_;
   }
   return route;
 }
 
-/// Of the call that has been opened.
-void Engine::supply(const ChunkSequence& sequence) {
-  std::vector<int> workers;
+/// Before a call computes, nodes are as fast as they have workers, or as their weights say.
+std::vector<Supply::Node> Engine::nodes() const {
+  std::vector<Supply::Node> nodes;
   for (int node = 0; node < comm_.nodes(); ++node)
-    workers.push_back(layout_.workers_on(node));
+    nodes.push_back({layout_.workers_on(node), 0});
+  for (int rank = 0; rank < comm_.size(); ++rank)
+    for (int thread = 0; thread < workers_.threads_of(rank); ++thread) {
+      const auto worker = static_cast<std::size_t>(workers_.first_of(rank) + thread);
+      nodes[static_cast<std::size_t>(comm_.node_of(rank))].speed +=
+          options_.weights.empty() ? 1 : options_.weights[worker];
+    }
+  return nodes;
+}
+
+/// Of the call that has been opened.
+void Engine::supply(const ChunkSequence& sequence, const RootPart& root) {
   const auto done = [this] {
     std::int64_t units = 0;
     for (std::size_t p = 0; p < comm_.node_ranks().size(); ++p)
       units += slot(p).done.load(std::memory_order_relaxed);
     return units;
   };
-  supply_.emplace(comm_, std::move(workers), sequence, shared().queues[call_ % 2],
+  supply_.emplace(comm_, nodes(), sequence, root.chunks, shared().queues[call_ % 2],
                   Supply::Now{.done = done,
                               .stopped = [this] { return stopped(); },
                               .stop = [this] { stop_->store(call_, std::memory_order_relaxed); }});

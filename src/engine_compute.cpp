@@ -91,7 +91,6 @@ void Engine::compute_supplied(const ChunkSequence& sequence, const Leaves& leave
       });
     pull_all(Chunks(*supply_), sequence, leaves, body);
   }
-  forget_dear();
   if (failure)
     std::rethrow_exception(failure);
 }
@@ -124,18 +123,19 @@ void Engine::pull(Worker& worker, Chunks& chunks, Technique technique, const Lea
   Hand& hand = hands_[static_cast<std::size_t>(worker.thread())];
   begin_pace(hand, worker, technique);
   const bool paced = weighs(technique) || technique == Technique::automatic;
+  const bool timed = paced || options_.trace; // a look at the clock costs as much as a draw
   const std::int64_t begin = monotonic_ns();
   hand.looked_ns = begin;
-  for (std::int64_t since = begin; const auto chunk = chunks.next(worker.thread(), hand.pace);) {
+  while (const auto chunk = chunks.next(worker.thread(), hand.pace)) {
+    const std::int64_t since = timed ? monotonic_ns() : 0; // the draw may have waited
     run_chunk(worker, hand, tasks_in(leaves, *chunk), [&] { body(worker, *chunk); });
-    if (!paced && !options_.trace)
-      continue; // a look at the clock costs as much as a draw
+    if (!timed)
+      continue;
     const std::int64_t now = monotonic_ns();
     if (options_.trace)
       hand.trace.push_back(trace_row(worker, tasks_in(leaves, *chunk), since, now));
     if (paced)
       keep_pace(hand, worker, technique, *chunk, now - since);
-    since = now;
   }
   hand.busy_ns += monotonic_ns() - begin;
   slot(place_).done.fetch_add(std::exchange(hand.since, 0), std::memory_order_relaxed);

@@ -266,6 +266,7 @@ bool Dispatcher::wait(const std::function<bool()>& ready, const Deadline& deadli
   if (ready())
     return true;
   main_waits_ = true;
+  ++waits_;
   bell_.asleep.store(0); // awake, and attending in the service thread's stead
   const bool come = wait_on(
       bell_, main_thread, spins_, channels_.naps(), deadline,
@@ -277,7 +278,7 @@ bool Dispatcher::wait(const std::function<bool()>& ready, const Deadline& deadli
       [this] { look(); });
   main_waits_ = false;
   bell_.asleep.store(service_thread);
-  attend(); // what came before the service thread could be woken for it
+  take_news(); // what came before the service thread could be woken for it
   return come;
 }
 
@@ -325,17 +326,23 @@ TaskPointer Dispatcher::next_own() {
   return task;
 }
 
-/// The service thread: attends while the main thread does not wait.
+/// The service thread: attends while the main thread does not wait. Between nodes, where no bell
+/// rings, it keeps out of the way of a main thread that waits now and then.
 void Dispatcher::serve() {
   begun_.wait(false);
+  std::uint32_t waits = 0;
   for (Naps naps = channels_.naps(); !(over_ && all_left());) {
     const std::uint32_t seen = bell_.rung.load();
-    if (!main_waits_ && attend())
+    if (channels_.carries() && std::exchange(waits, waits_.load()) != waits) {
       naps.restart();
-    else if (spins_ && !main_waits_ && naps.awake())
+      sleep(seen, Clock::now() + std::chrono::milliseconds(1));
+    } else if (!main_waits_ && attend()) {
+      naps.restart();
+    } else if (spins_ && !main_waits_ && naps.awake()) {
       pause();
-    else
-      sleep(seen, naps);
+    } else {
+      sleep(seen, naps.next());
+    }
   }
 }
 
@@ -348,14 +355,14 @@ bool Dispatcher::all_left() noexcept {
   }
 }
 
-void Dispatcher::sleep(std::uint32_t seen, const Naps& naps) {
+void Dispatcher::sleep(std::uint32_t seen, Clock::time_point until) {
   if (!main_waits_) {
     std::uint32_t awake = 0;
     bell_.asleep.compare_exchange_strong(awake, service_thread);
     if (news() || over_)
       return;
   }
-  futex_wait(bell_.rung, seen, service_thread, naps.next());
+  futex_wait(bell_.rung, seen, service_thread, until);
   look();
 }
 

@@ -122,7 +122,7 @@ private:
   [[nodiscard]] TaskPointer next_own();
   void serve();
   [[nodiscard]] bool all_left() noexcept;
-  void sleep(std::uint32_t seen, const Naps& naps);
+  void sleep(std::uint32_t seen, Clock::time_point until);
   void look();
   void lose(const Error& why);
   void start() noexcept;
@@ -149,6 +149,7 @@ private:
 
   std::atomic<std::int64_t> unready_{0};
   std::atomic<bool> main_waits_{false};
+  std::atomic<std::uint32_t> waits_{0}; // of the main thread, begun so far
   std::atomic<bool> is_lost_{false};
   std::atomic<bool> begun_{false};
   std::atomic<bool> over_{false};

@@ -83,6 +83,7 @@ std::optional<Frame> TaskServer::next_order() {
   const std::lock_guard lock(reading_);
   Ring& ring = channel_.to_rank;
   std::optional<Frame> order;
+  waiting_ = true;
   wait_on(
       ring.reader(), sleeper, spins_, channels_.naps(), std::nullopt,
       [&](Naps& naps) {
@@ -91,6 +92,7 @@ std::optional<Frame> TaskServer::next_order() {
         return over_ || (ring.filled() > 0 && (order = reader_.read(ring)));
       },
       [this] { look(); });
+  waiting_ = false;
   if (order && order->header.word == Frame::last_order)
     over_ = true;
   return over_ ? std::nullopt : std::move(order);
@@ -108,6 +110,8 @@ void TaskServer::answer(Frame frame) {
         return written;
       },
       [this] { look(); });
+  if (channels_.carries() && channel_.to_root.filled() > 0)
+    channels_.bell().ring(); // the rest goes while this worker works
 }
 
 bool TaskServer::flush() {
@@ -122,13 +126,13 @@ void TaskServer::look() const {
     throw *gone;
 }
 
-/// While all workers work, which carry themselves while they wait. Until they have ended: by then
-/// root has had all answers.
+/// While all workers work: one that waits carries for all. Until they have ended: by then root has
+/// had all answers.
 void TaskServer::carry() {
   Bell& bell = channels_.bell();
   for (Naps naps = channels_.naps(); working_ != 0;) {
     const std::uint32_t seen = bell.rung.load();
-    if (channels_.carry()) {
+    if (!waiting_ && channels_.carry()) {
       naps.restart();
       continue;
     }

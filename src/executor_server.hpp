@@ -48,6 +48,7 @@ private:
   std::atomic<bool> over_{false};
   std::atomic<int> working_{0}; // threads
   std::mutex reading_;
+  std::atomic<bool> waiting_{false}; // some worker, for an order
   FrameReader reader_;
   std::mutex writing_;
   FrameWriter writer_;

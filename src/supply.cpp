@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <chrono>
 #include <deque>
+#include <initializer_list>
+#include <iterator>
 #include <memory>
 #include <numeric>
 #include <thread>
@@ -15,10 +17,13 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr auto longest_nap = std::chrono::milliseconds(1);
+// Naps that cost a worker's core under 2 % of it where each costs 30 us, as on virtual machines.
+constexpr auto shortest_nap = std::chrono::microseconds(250);
+constexpr auto longest_nap = std::chrono::milliseconds(2);
+constexpr auto longest_idle = std::chrono::milliseconds(10); // between looks at who has left
 constexpr std::int64_t largest_piece = std::int64_t{1} << 18;
 // What is left must last until a request and its answer have each been slept over, and a little.
-constexpr double reserve_ns = 3e6;
+constexpr double reserve_ns = 4e6;
 constexpr double shortest_ns = 2e6; // a super-chunk is worth its messages
 
 std::int64_t now_ns() {
@@ -32,9 +37,12 @@ public:
       : piece_(static_cast<std::size_t>(std::min(largest_piece, comm.options().message_limit))),
         mail_(comm.mail(peer, static_cast<std::int64_t>(piece_.size()))) {}
 
-  /// Sends a copy of `head`, then `body`, which must outlive sending.
-  void send(std::span<const std::byte> head, std::span<const std::span<const std::byte>> body) {
-    head_.assign(head.begin(), head.end());
+  /// Sends a copy of the parts of `head`, then `body`, which must outlive sending.
+  void send(std::initializer_list<std::span<const std::byte>> head,
+            std::span<const std::span<const std::byte>> body) {
+    head_.clear();
+    for (const std::span<const std::byte> part : head)
+      head_.insert(head_.end(), part.begin(), part.end());
     out_.emplace_back(head_);
     out_.insert(out_.end(), body.begin(), body.end());
   }
@@ -103,7 +111,34 @@ std::span<std::byte> bytes_of(auto& value) {
   return std::as_writable_bytes(std::span(&value, 1));
 }
 
+ChunkSequence one_by_one(std::int64_t n, std::int64_t workers) {
+  return {n, workers, Schedule::parse("dynamic")};
+}
+
 } // namespace
+
+std::vector<Part> Arrivals::add(const Part& part) {
+  if (part.count == 0)
+    return {};
+  std::int64_t first = part.first;
+  std::int64_t last = part.first + part.count;
+  auto next = stretches_.upper_bound(first);
+  if (next != stretches_.begin() && std::prev(next)->second >= first)
+    --next;
+  std::vector<Part> missing;
+  std::int64_t at = first;
+  for (; next != stretches_.end() && next->first <= last; next = stretches_.erase(next)) {
+    if (at < next->first)
+      missing.push_back({at, next->first - at});
+    at = std::max(at, next->second);
+    first = std::min(first, next->first);
+    last = std::max(last, next->second);
+  }
+  if (at < last)
+    missing.push_back({at, last - at});
+  stretches_[first] = last;
+  return missing;
+}
 
 /// Another node, as root sees it.
 struct Supply::Asker {
@@ -116,11 +151,12 @@ struct Supply::Asker {
   bool over = false; // it has been told so
 };
 
-Supply::Supply(const Comm& comm, std::vector<int> workers, const ChunkSequence& sequence,
-               NodeQueue& queue, Now now)
-    : comm_(comm), workers_(std::move(workers)), sequence_(sequence), queue_(queue),
-      now_(std::move(now)), spin_(!comm.yields()), granted_(workers_.size()),
-      rates_(workers_.size()) {
+Supply::Supply(const Comm& comm, std::vector<Node> nodes, const ChunkSequence& sequence,
+               std::vector<TaskRange> list, NodeQueue& queue, Now now)
+    : comm_(comm), nodes_(std::move(nodes)),
+      sequence_(list.empty() ? sequence : one_by_one(std::ssize(list), sequence.workers())),
+      list_(std::move(list)), queue_(queue), now_(std::move(now)), spin_(!comm.yields()),
+      granted_(nodes_.size()), rates_(nodes_.size()) {
   for (int rank = 0; rank < comm_.size(); ++rank)
     if (std::cmp_equal(comm_.node_of(rank),
                        leaders_.size())) // nodes are numbered as ranks see them
@@ -130,7 +166,7 @@ Supply::Supply(const Comm& comm, std::vector<int> workers, const ChunkSequence& 
 void Supply::bring(std::span<const std::byte> root, std::span<std::byte> node,
                    std::int64_t element_bytes, PartOf part_of) {
   brings_.push_back(
-      {root, node, element_bytes, std::move(part_of), std::vector<std::int64_t>(workers_.size())});
+      {root, node, element_bytes, std::move(part_of), std::vector<Arrivals>(nodes_.size())});
 }
 
 void Supply::run() {
@@ -145,16 +181,25 @@ void Supply::run() {
   }
 }
 
+std::optional<TaskRange> Supply::draw(const Pace& pace) {
+  const int workers = nodes_[static_cast<std::size_t>(comm_.node())].workers;
+  auto chunk = queue_.draw(sequence_, workers, pace, spin_);
+  if (chunk && !list_.empty())
+    chunk = list_[static_cast<std::size_t>(chunk->first)];
+  return chunk;
+}
+
 /// Calls work(naps) until it says that all is done; it restarts the naps where something moved.
-template <class Work>
-void Supply::until(Work work) const {
+/// @param idle for how long nothing will be to do
+template <class Work, class Idle>
+void Supply::until(Work work, Idle idle) const {
   const ExactNaps exactly;
-  for (Naps naps(longest_nap); !work(naps);) {
+  for (Naps naps(longest_nap, shortest_nap); !work(naps);) {
     if (spin_ && naps.awake()) {
       pause();
       continue;
     }
-    std::this_thread::sleep_until(naps.next());
+    std::this_thread::sleep_until(std::max(naps.next(), Clock::now() + idle()));
     if (const auto gone = comm_.left())
       throw *gone;
   }
@@ -163,29 +208,35 @@ void Supply::until(Work work) const {
 void Supply::ask() {
   Post post(comm_, 0);
   Request request;
-  std::vector<std::int64_t> head(2 + 2 * brings_.size());
-  enum class State : std::uint8_t { idle, head, body } state = State::idle;
-  until([&](Naps& naps) {
+  Grant grant;
+  std::vector<Stretch> stretches;
+  enum class State : std::uint8_t { idle, grant, stretches, body } state = State::idle;
+  const auto step = [&](Naps& naps) {
     if (state == State::idle && due()) {
       request = this->request();
-      post.send(bytes_of(request), {});
-      post.expect(std::as_writable_bytes(std::span(head)));
-      state = State::head;
+      post.send({bytes_of(request)}, {});
+      post.expect(bytes_of(grant));
+      state = State::grant;
     }
     if (post.move())
       naps.restart();
-    if (state == State::head && post.come()) {
-      for (std::size_t b = 0; b < brings_.size(); ++b)
-        post.expect(brings_[b].node.subspan(static_cast<std::size_t>(head[2 + 2 * b]),
-                                            static_cast<std::size_t>(head[3 + 2 * b])));
+    if (state == State::grant && post.come()) {
+      stretches.resize(grant.stretches);
+      post.expect(std::as_writable_bytes(std::span(stretches)));
+      state = State::stretches;
+    }
+    if (state == State::stretches && post.come()) {
+      for (const Stretch& stretch : stretches)
+        post.expect(stretch.of(brings_[stretch.bring].node));
       state = State::body;
     }
     if (state == State::body && post.come()) {
-      take({head[0], head[1]});
+      take(grant.units);
       state = State::idle;
     }
     return over_ && post.gone();
-  });
+  };
+  until(step, [&] { return state == State::idle ? idle_time() : Clock::duration(0); });
 }
 
 void Supply::serve() {
@@ -193,7 +244,7 @@ void Supply::serve() {
   for (int node = 0; node < comm_.nodes(); ++node)
     if (node != comm_.node())
       askers.emplace_back(comm_, node, leader_of(node));
-  until([&](Naps& naps) {
+  const auto step = [&](Naps& naps) {
     bool moved = serve_own();
     for (Asker& asker : askers)
       moved = serve(asker) || moved;
@@ -201,7 +252,8 @@ void Supply::serve() {
       naps.restart();
     return over_ && std::ranges::all_of(
                         askers, [](Asker& asker) { return asker.over && asker.post.gone(); });
-  });
+  };
+  until(step, [] { return Clock::duration(0); }); // others ask when they like
 }
 
 /// Answers a node that asks. @return whether anything moved
@@ -211,16 +263,12 @@ bool Supply::serve(Asker& asker) {
   if (asker.over || !asker.post.come())
     return true;
   const TaskRange units = next_for(asker.node, asker.request);
-  std::vector<std::int64_t> head = {units.first, units.last};
+  const std::vector<Stretch> stretches = missing(asker.node, units);
+  const Grant grant{units, stretches.size()};
   std::vector<std::span<const std::byte>> body;
-  for (Bring& bring : brings_) {
-    const Stretch stretch = next_stretch(bring, asker.node, units);
-    head.push_back(static_cast<std::int64_t>(stretch.first));
-    head.push_back(static_cast<std::int64_t>(stretch.count));
-    if (stretch.count > 0)
-      body.push_back(bring.root.subspan(stretch.first, stretch.count));
-  }
-  asker.post.send(std::as_bytes(std::span(head)), body);
+  for (const Stretch& stretch : stretches)
+    body.push_back(stretch.of(brings_[stretch.bring].root));
+  asker.post.send({std::as_bytes(std::span(&grant, 1)), std::as_bytes(std::span(stretches))}, body);
   asker.over = units.empty();
   if (!asker.over)
     asker.post.expect(bytes_of(asker.request));
@@ -232,19 +280,16 @@ bool Supply::serve_own() {
   if (!due())
     return false;
   const TaskRange units = next_for(comm_.node(), request());
-  for (Bring& bring : brings_) {
-    const Stretch stretch = next_stretch(bring, comm_.node(), units);
-    if (!bring.node.empty())
-      std::ranges::copy(bring.root.subspan(stretch.first, stretch.count),
-                        bring.node.subspan(stretch.first).begin());
-  }
+  for (const Stretch& stretch : missing(comm_.node(), units))
+    if (const Bring& bring = brings_[stretch.bring]; !bring.node.empty())
+      std::ranges::copy(stretch.of(bring.root), stretch.of(bring.node).begin());
   take(units);
   return true;
 }
 
 /// Half of the node's share of what is left (factoring over nodes: Flynn Hummel, Schonberg & Flynn
 /// 1992), but as much as is worth the messages. Shares are those of the rates at which nodes draw,
-/// where all are known, else of their workers.
+/// where all are known, else what is known of their speed.
 TaskRange Supply::next_for(int node, const Request& request) {
   const auto at = static_cast<std::size_t>(node);
   if (request.stopped != 0) // one failure ends the call on every node
@@ -253,9 +298,11 @@ TaskRange Supply::next_for(int node, const Request& request) {
     next_ = sequence_.tasks();
   rates_[at] = request.rate;
   const bool all_known = std::ranges::all_of(rates_, [](double rate) { return rate > 0; });
-  const double share =
-      all_known ? rates_[at] / std::reduce(rates_.begin(), rates_.end())
-                : static_cast<double>(workers_[at]) / std::reduce(workers_.begin(), workers_.end());
+  const auto speed = [&](std::size_t n) { return all_known ? rates_[n] : nodes_[n].speed; };
+  double all = 0;
+  for (std::size_t n = 0; n < nodes_.size(); ++n)
+    all += speed(n);
+  const double share = speed(at) / all;
   const std::int64_t left = sequence_.tasks() - next_;
   const double wanted = std::max(static_cast<double>(left) * share / 2, request.rate * shortest_ns);
   const std::int64_t size =
@@ -264,8 +311,8 @@ TaskRange Supply::next_for(int node, const Request& request) {
           : std::clamp(static_cast<std::int64_t>(wanted), std::int64_t{1}, left);
   const TaskRange units{next_, next_ + size};
   next_ = units.last;
-  if (node != comm_.node() && !units.empty())
-    granted_[at].push_back(units);
+  if (node != comm_.node())
+    note(node, units);
   return units;
 }
 
@@ -278,7 +325,7 @@ void Supply::take(TaskRange units) {
   if (taken_ == 0)
     since_ns_ = now_ns();
   taken_ += units.size();
-  granted_[static_cast<std::size_t>(comm_.node())].push_back(units);
+  note(comm_.node(), units);
   queue_.grant(units);
 }
 
@@ -293,24 +340,52 @@ bool Supply::due() const {
 Supply::Request Supply::request() const {
   Request request;
   const auto spent = static_cast<double>(now_ns() - since_ns_);
+  // Of a list we know what has been drawn, of a schedule what is done of its long chunks.
+  const std::int64_t done = list_.empty() ? now_.done() : taken_ - queue_.left();
   if (taken_ > 0 && spent > 0)
-    request.rate = static_cast<double>(now_.done()) / spent;
+    request.rate = static_cast<double>(done) / spent;
   request.stopped = now_.stopped() ? 1 : 0;
   return request;
 }
 
+/// How long this node surely need not ask.
+Clock::duration Supply::idle_time() const {
+  const double rate = request().rate;
+  if (over_ || !queue_.has_room() || rate <= 0)
+    return {};
+  const double spare_ns = static_cast<double>(queue_.left()) / rate - reserve_ns;
+  return std::clamp(Clock::duration(static_cast<std::int64_t>(spare_ns / 2)), Clock::duration(0),
+                    Clock::duration(longest_idle));
+}
+
+/// The tasks of units, chunk by chunk. @pre `units` outlives the answer
+std::span<const TaskRange> Supply::ranges_in(const TaskRange& units) const {
+  if (list_.empty())
+    return {&units, units.empty() ? 0U : 1U};
+  return std::span(list_).subspan(static_cast<std::size_t>(units.first),
+                                  static_cast<std::size_t>(units.size()));
+}
+
+void Supply::note(int node, TaskRange units) {
+  const auto ranges = ranges_in(units);
+  auto& granted = granted_[static_cast<std::size_t>(node)];
+  granted.insert(granted.end(), ranges.begin(), ranges.end());
+}
+
 /// What a node needs for units and has not: parts may overlap, such as rows with their neighbours,
 /// and what is there may be in use.
-Supply::Stretch Supply::next_stretch(Bring& bring, int node, TaskRange units) {
-  if (units.empty())
-    return {};
-  const Part part = bring.part_of(units);
-  std::int64_t& reached = bring.reached[static_cast<std::size_t>(node)];
-  const std::int64_t end = part.first + part.count;
-  const std::int64_t first = std::clamp(reached, part.first, end);
-  reached = std::max(reached, end);
-  return {static_cast<std::uint64_t>(first * bring.element_bytes),
-          static_cast<std::uint64_t>((end - first) * bring.element_bytes)};
+std::vector<Supply::Stretch> Supply::missing(int node, TaskRange units) {
+  std::vector<Stretch> all;
+  for (std::size_t b = 0; b < brings_.size(); ++b) {
+    Bring& bring = brings_[b];
+    const auto bytes = static_cast<std::size_t>(bring.element_bytes);
+    Arrivals& arrived = bring.arrived[static_cast<std::size_t>(node)];
+    for (const TaskRange range : ranges_in(units))
+      for (const Part& part : arrived.add(bring.part_of(range)))
+        all.push_back({b, static_cast<std::size_t>(part.first) * bytes,
+                       static_cast<std::size_t>(part.count) * bytes});
+  }
+  return all;
 }
 
 } // namespace cleave

@@ -187,6 +187,21 @@ void check_workers(Pool& pool) {
   }
 }
 
+/// With a hint of cost, on one node or several, nobody computes another task before the dearest.
+void check_hints(Pool& pool) {
+  struct Begun {
+    int tasks = 0;
+  };
+  const auto number = [](std::int64_t, Worker& worker) { return ++worker.local<Begun>().tasks; };
+  const auto cost = [](std::int64_t i) { return i == 90 ? 1e6 : 1.0; };
+  const auto numbers =
+      pool.map(number, 100, {.schedule = Schedule::parse("dynamic"), .cost = cost});
+  const bool draws = pool.comm().nodes() > 1 || pool.data_path() != "messages";
+  if (pool.is_root() && draws) {
+    EXPECT_EQ(numbers[90], 1);
+  }
+}
+
 /// Options of a call change who computes what and when, never the results.
 void check_options(Pool& pool) {
   const auto f = [](std::int64_t i) { return 3 * i; };
@@ -317,6 +332,7 @@ void check_maps(Pool& pool) {
   check_alignment(pool);
   check_workers(pool);
   check_options(pool);
+  check_hints(pool);
   check_streams(pool);
   check_views(pool);
   check_all_bands(pool);

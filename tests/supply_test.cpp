@@ -78,5 +78,24 @@ TEST(NodeQueue, EveryTaskIsDrawnOnceAndAscendsOnEachWorker) {
   }
 }
 
+TEST(Arrivals, TellWhatIsNewOfOverlappingParts) {
+  Arrivals arrivals;
+  using Parts = std::vector<std::pair<std::int64_t, std::int64_t>>;
+  const auto add = [&arrivals](std::int64_t first, std::int64_t count) {
+    Parts parts;
+    for (const Part& part : arrivals.add({first, count}))
+      parts.emplace_back(part.first, part.count);
+    return parts;
+  };
+  EXPECT_EQ(add(10, 5), (Parts{{10, 5}}));
+  EXPECT_EQ(add(20, 5), (Parts{{20, 5}}));
+  EXPECT_EQ(add(11, 3), Parts());
+  EXPECT_EQ(add(15, 5), (Parts{{15, 5}})); // now 10 to 24 are one
+  EXPECT_EQ(add(8, 20), (Parts{{8, 2}, {25, 3}}));
+  EXPECT_EQ(add(40, 0), Parts());
+  EXPECT_EQ(add(50, 2), (Parts{{50, 2}}));
+  EXPECT_EQ(add(0, 60), (Parts{{0, 8}, {28, 22}, {52, 8}}));
+}
+
 } // namespace
 } // namespace cleave

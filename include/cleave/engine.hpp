@@ -58,7 +58,7 @@ struct PoolOptions {
 struct CallOptions {
   std::optional<Schedule> schedule{}; ///< the same on every rank
   /// Cost of task i in any unit, asked at root alone: the dearest are drawn first. Of use where a
-  /// few tasks take much longer than others; static schedules, and several nodes, take no notice.
+  /// few tasks take much longer than others; static schedules take no notice.
   std::function<double(std::int64_t)> cost{};
   /// How often a task that threw is tried again, by the same worker and with the same random
   /// numbers, before it has failed.
@@ -140,7 +140,8 @@ public:
     return {units, workers_.count(), schedule.value_or(options_.schedule)};
   }
   /// How data travels in a call. @param item_bytes the larger of an input's and a result's
-  [[nodiscard]] Route route(const ChunkSequence& sequence, std::int64_t item_bytes);
+  [[nodiscard]] Route route(const ChunkSequence& sequence, const RootPart& root,
+                            std::int64_t item_bytes);
 
   /// Opens a collective call. `prepare` runs on root; what it throws, every rank throws.
   /// @throws Error lost_peer on every rank when they do not make the same call
@@ -243,7 +244,8 @@ private:
                  std::int64_t spent_ns);
   void weigh(Hand& hand, const Worker& worker);
   void broadcast(std::vector<TaskRange>& chunks);
-  void supply(const ChunkSequence& sequence);
+  void supply(const ChunkSequence& sequence, const RootPart& root);
+  [[nodiscard]] std::vector<Supply::Node> nodes() const;
   void compute_supplied(const ChunkSequence& sequence, const Leaves& leaves, const Body& body);
   [[nodiscard]] std::vector<TaskRange> remembered(const CallForm& form, std::int64_t tasks) const;
   void learn();

@@ -53,7 +53,7 @@ std::vector<R> Pool::map_bands(F f, const std::vector<T>& in, const BandShape& s
   }
   const ChunkSequence sequence = engine.sequence(leaves.count());
   const Route route =
-      engine.route(sequence, shape.out_width * static_cast<std::int64_t>(sizeof(R)));
+      engine.route(sequence, root, shape.out_width * static_cast<std::int64_t>(sizeof(R)));
   const auto root_bytes =
       engine.comm().is_root() ? std::as_bytes(std::span(in)) : std::span<const std::byte>();
   Feed feed(route, root_bytes, root.inputs, shape.rows * shape.in_width, sizeof(T),

@@ -118,7 +118,7 @@ std::vector<TaskFailure> Pool::run_map(Out& out, In& in, F& f, const detail::Cal
   }
   engine.time_out_after(options.timeout.value_or(engine.options().timeout));
   const ChunkSequence sequence = engine.sequence(root.tasks, options.schedule);
-  const Route route = engine.route(sequence, std::max(In::item_bytes, Out::item_bytes));
+  const Route route = engine.route(sequence, root, std::max(In::item_bytes, Out::item_bytes));
   detail::feed(engine, in, route, root, detail::tasks_as_part);
   out.begin(route, root, detail::tasks_as_part);
   engine.compute(

@@ -76,7 +76,7 @@ R Pool::run_reduce(In& in, const detail::CallForm& form, std::int64_t tasks, Op 
   }
   const Leaves leaves(root.tasks, options.grain, options.max_leaves);
   const ChunkSequence sequence = engine.sequence(leaves.count());
-  detail::feed(engine, in, engine.route(sequence, In::item_bytes), root,
+  detail::feed(engine, in, engine.route(sequence, root, In::item_bytes), root,
                [&leaves](TaskRange chunk) {
                  const std::int64_t first = leaves.tasks_of(chunk.first).first;
                  return Part{first, leaves.tasks_of(chunk.last - 1).last - first};

@@ -1,16 +1,19 @@
 /// @file
 /// Drawing on several nodes: root grants each node super-chunks, stretches of the tasks with their
 /// inputs, just before the node runs out, and the node's workers draw their chunks from its
-/// NodeQueue. Not for users: they see the Pool.
+/// NodeQueue. Where the chunks are a list, a super-chunk is a stretch of the list. Not for users:
+/// they see the Pool.
 #pragma once
 
 #include "cleave/comm.hpp"
 #include "cleave/node_queue.hpp"
 #include "cleave/schedule.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <vector>
@@ -19,6 +22,16 @@ namespace cleave {
 
 /// The elements of root's array that belong to a chunk of units (tasks, leaves).
 using PartOf = std::function<Part(TaskRange)>;
+
+/// Which elements of an array have come.
+class Arrivals {
+public:
+  /// Adds a part. @return what of it was not there before, ascending
+  std::vector<Part> add(const Part& part);
+
+private:
+  std::map<std::int64_t, std::int64_t> stretches_; // first -> one past the last, apart
+};
 
 /// One call's super-chunks: which node gets which, and how inputs reach it. While workers compute,
 /// a thread of each node's leader runs it; nobody else calls MPI then.
@@ -30,9 +43,14 @@ public:
     std::function<bool()> stopped;      ///< whether it has failed
     std::function<void()> stop;         ///< it has failed on another node
   };
-  /// @param workers of each node @param queue of this node
-  Supply(const Comm& comm, std::vector<int> workers, const ChunkSequence& sequence,
-         NodeQueue& queue, Now now);
+  struct Node {
+    int workers;
+    double speed; ///< relative to the others, as far as it is known before they compute
+  };
+  /// @param list of chunks in the order in which to draw them; empty: by `sequence`
+  /// @param queue of this node
+  Supply(const Comm& comm, std::vector<Node> nodes, const ChunkSequence& sequence,
+         std::vector<TaskRange> list, NodeQueue& queue, Now now);
   Supply(const Supply&) = delete;
   Supply& operator=(const Supply&) = delete;
 
@@ -45,10 +63,9 @@ public:
   /// Until this node, at root every node, has all that it will get. At leaders alone.
   void run();
 
-  [[nodiscard]] std::optional<TaskRange> draw(const Pace& pace) {
-    return queue_.draw(sequence_, workers_[static_cast<std::size_t>(comm_.node())], pace, spin_);
-  }
-  /// What a node got. At root of every node, at leaders of their own.
+  /// The next chunk for a worker of this node.
+  [[nodiscard]] std::optional<TaskRange> draw(const Pace& pace);
+  /// What a node got, in its order. At root of every node, at leaders of their own.
   [[nodiscard]] const std::vector<TaskRange>& granted_to(int node) const {
     return granted_[static_cast<std::size_t>(node)];
   }
@@ -67,18 +84,23 @@ private:
     std::span<std::byte> node;
     std::int64_t element_bytes;
     PartOf part_of;
-    std::vector<std::int64_t> reached; // by node: one past the last element that it got
+    std::vector<Arrivals> arrived; // root: by node
+  };
+  struct Stretch { // of one array, in bytes
+    std::size_t bring = 0;
+    std::size_t first = 0;
+    std::size_t count = 0;
+    [[nodiscard]] auto of(auto array) const { return array.subspan(first, count); }
+  };
+  struct Grant { // root's answer; then come the stretches, then their bytes
+    TaskRange units;
+    std::size_t stretches = 0;
   };
   struct Asker; // a node that asks root
   struct Request {
     double rate = 0; // units a nanosecond that the node gets done
     std::uint64_t stopped = 0;
   };
-  struct Stretch { // bytes of one array
-    std::uint64_t first = 0;
-    std::uint64_t count = 0;
-  };
-
   void ask();
   void serve();
   [[nodiscard]] bool serve(Asker& asker);
@@ -87,19 +109,23 @@ private:
   void take(TaskRange units);
   [[nodiscard]] bool due() const;
   [[nodiscard]] Request request() const;
-  [[nodiscard]] static Stretch next_stretch(Bring& bring, int node, TaskRange units);
-  template <class Work>
-  void until(Work work) const;
+  [[nodiscard]] std::vector<Stretch> missing(int node, TaskRange units);
+  [[nodiscard]] std::span<const TaskRange> ranges_in(const TaskRange& units) const;
+  void note(int node, TaskRange units);
+  [[nodiscard]] std::chrono::steady_clock::duration idle_time() const;
+  template <class Work, class Idle>
+  void until(Work work, Idle idle) const;
 
   Comm comm_;
-  std::vector<int> workers_; // by node
+  std::vector<Node> nodes_;
   std::vector<int> leaders_; // by node
-  ChunkSequence sequence_;
+  ChunkSequence sequence_;   // of units: tasks, or positions in the list
+  std::vector<TaskRange> list_;
   NodeQueue& queue_;
   Now now_;
   bool spin_;
   std::vector<Bring> brings_;
-  std::vector<std::vector<TaskRange>> granted_; // by node
+  std::vector<std::vector<TaskRange>> granted_; // by node, of tasks
   std::vector<double> rates_;                   // root: by node, as last told
   std::int64_t next_ = 0;                       // root: first unit that is granted to nobody
   std::int64_t taken_ = 0;                      // units that this node got
