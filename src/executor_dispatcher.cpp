@@ -333,7 +333,8 @@ void Dispatcher::serve() {
   std::uint32_t waits = 0;
   for (Naps naps = channels_.naps(); !(over_ && all_left());) {
     const std::uint32_t seen = bell_.rung.load();
-    if (channels_.carries() && std::exchange(waits, waits_.load()) != waits) {
+    if (const std::uint32_t begun = waits_; channels_.carries() && begun != waits) {
+      waits = begun;
       naps.restart();
       sleep(seen, Clock::now() + std::chrono::milliseconds(1));
     } else if (!main_waits_ && attend()) {
