@@ -193,9 +193,9 @@ std::vector<Supply::Node> Engine::nodes() const {
     nodes.push_back({layout_.workers_on(node), 0});
   for (int rank = 0; rank < comm_.size(); ++rank)
     for (int thread = 0; thread < workers_.threads_of(rank); ++thread) {
-      const auto worker = static_cast<std::size_t>(workers_.first_of(rank) + thread);
+      const int worker = workers_.first_of(rank) + thread;
       nodes[static_cast<std::size_t>(comm_.node_of(rank))].speed +=
-          options_.weights.empty() ? 1 : options_.weights[worker];
+          options_.weights.empty() ? 1 : options_.weights[static_cast<std::size_t>(worker)];
     }
   return nodes;
 }
