@@ -18,7 +18,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // Naps that cost a worker's core under 2 % of it where each costs 30 us, as on virtual machines.
-constexpr auto shortest_nap = std::chrono::microseconds(250);
+constexpr auto shortest_nap = std::chrono::microseconds(250); // while the node has work
 constexpr auto longest_nap = std::chrono::milliseconds(2);
 constexpr auto longest_idle = std::chrono::milliseconds(10); // between looks at who has left
 constexpr std::int64_t largest_piece = std::int64_t{1} << 18;
@@ -194,7 +194,7 @@ std::optional<TaskRange> Supply::draw(const Pace& pace) {
 template <class Work, class Idle>
 void Supply::until(Work work, Idle idle) const {
   const ExactNaps exactly;
-  for (Naps naps(longest_nap, shortest_nap); !work(naps);) {
+  for (Naps naps(longest_nap); !work(naps);) {
     if (spin_ && naps.awake()) {
       pause();
       continue;
@@ -236,7 +236,7 @@ void Supply::ask() {
     }
     return over_ && post.gone();
   };
-  until(step, [&] { return state == State::idle ? idle_time() : Clock::duration(0); });
+  until(step, [&] { return state == State::idle ? idle_time() : least_nap(); });
 }
 
 void Supply::serve() {
@@ -253,7 +253,7 @@ void Supply::serve() {
     return over_ && std::ranges::all_of(
                         askers, [](Asker& asker) { return asker.over && asker.post.gone(); });
   };
-  until(step, [] { return Clock::duration(0); }); // others ask when they like
+  until(step, [this] { return least_nap(); }); // others ask when they like
 }
 
 /// Answers a node that asks. @return whether anything moved
@@ -348,13 +348,18 @@ Supply::Request Supply::request() const {
   return request;
 }
 
+/// A node that waits looks often; one that works has a use for its cores.
+Clock::duration Supply::least_nap() const {
+  return queue_.left() > 0 ? Clock::duration(shortest_nap) : Clock::duration(0);
+}
+
 /// How long this node surely need not ask.
 Clock::duration Supply::idle_time() const {
   const double rate = request().rate;
   if (over_ || !queue_.has_room() || rate <= 0)
-    return {};
+    return least_nap();
   const double spare_ns = static_cast<double>(queue_.left()) / rate - reserve_ns;
-  return std::clamp(Clock::duration(static_cast<std::int64_t>(spare_ns / 2)), Clock::duration(0),
+  return std::clamp(Clock::duration(static_cast<std::int64_t>(spare_ns / 2)), least_nap(),
                     Clock::duration(longest_idle));
 }
 

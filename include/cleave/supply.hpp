@@ -112,6 +112,7 @@ private:
   [[nodiscard]] std::vector<Stretch> missing(int node, TaskRange units);
   [[nodiscard]] std::span<const TaskRange> ranges_in(const TaskRange& units) const;
   void note(int node, TaskRange units);
+  [[nodiscard]] std::chrono::steady_clock::duration least_nap() const;
   [[nodiscard]] std::chrono::steady_clock::duration idle_time() const;
   template <class Work, class Idle>
   void until(Work work, Idle idle) const;
