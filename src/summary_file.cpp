@@ -111,6 +111,31 @@ void replace_hdf5(const fs::path& file, const Summary& summary) {
   replace_file(file, hdf5::bytes_of(made));
 }
 
+void write_array(const hdf5::File& file, const Array& array, const fs::path& name) {
+  const hdf5::Shape shape(array.shape.begin(), array.shape.end());
+  std::visit(
+      [&]<class T>(const std::vector<T>& values) {
+        if (hdf5::elements(shape) != values.size())
+          throw Error(ErrorKind::bad_input, array.name + " does not fill its shape",
+                      {name.string(), 0, {}});
+        hdf5::write_numbers(file.get(), array.name.c_str(), std::span<const T>(values), shape);
+      },
+      array.values);
+}
+
+/// Runs `write`, whose failures are those of a file that cannot be written.
+template <class Write>
+void writing(const fs::path& file, Write write) {
+  const hdf5::Quiet quiet;
+  try {
+    write();
+  } catch (const Error&) {
+    throw;
+  } catch (const std::runtime_error& failure) { // hdf5::Failure, FileFailure
+    throw Error(ErrorKind::io, failure.what(), {file.string(), 0, {}});
+  }
+}
+
 Writer writer_for(const fs::path& file) {
   const std::string suffix = lower_case(file.extension().string());
   if (suffix == ".h5")
@@ -129,12 +154,16 @@ Writer writer_for(const fs::path& file) {
 
 void write_summary(const fs::path& file, const Summary& summary) {
   const Writer write = writer_for(file);
-  const hdf5::Quiet quiet;
-  try {
-    write(file, summary);
-  } catch (const std::runtime_error& failure) { // hdf5::Failure, FileFailure
-    throw Error(ErrorKind::io, failure.what(), {file.string(), 0, {}});
-  }
+  writing(file, [&] { write(file, summary); });
+}
+
+void write_arrays(const fs::path& file, const std::vector<Array>& arrays) {
+  writing(file, [&] {
+    const hdf5::File made = hdf5::create_in_memory();
+    for (const Array& array : arrays)
+      write_array(made, array, file);
+    replace_file(file, hdf5::bytes_of(made));
+  });
 }
 
 void accept_summary_file(const fs::path& file) {

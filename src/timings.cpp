@@ -1,10 +1,14 @@
 #include "cleave/timings.hpp"
 
+#include "handle.hpp"
+
 #include <xxhash.h>
 
 #include <array>
 #include <charconv>
 #include <ctime>
+#include <istream>
+#include <new>
 
 namespace cleave {
 namespace {
@@ -17,10 +21,27 @@ std::size_t index(Phase phase) {
   return static_cast<std::size_t>(phase);
 }
 
+struct StateTraits {
+  using Value = XXH3_state_t*;
+  static constexpr Value none = nullptr;
+  static void close(Value state) noexcept { XXH3_freeState(state); }
+};
+
 } // namespace
 
 std::uint64_t checksum(std::span<const std::byte> bytes) noexcept {
   return XXH3_64bits(bytes.data(), bytes.size());
+}
+
+std::uint64_t checksum(std::istream& bytes) {
+  const Handle<StateTraits> state(XXH3_createState());
+  if (!state)
+    throw std::bad_alloc();
+  XXH3_64bits_reset(state.get());
+  std::vector<char> block(std::size_t{1} << 16);
+  while (bytes.read(block.data(), std::ssize(block)), bytes.gcount() > 0)
+    XXH3_64bits_update(state.get(), block.data(), static_cast<std::size_t>(bytes.gcount()));
+  return XXH3_64bits_digest(state.get());
 }
 
 std::string hex16(std::uint64_t value) {

@@ -44,6 +44,7 @@ MODULE_OF = {
     "shared_memory": "comm",
     "summary_file": "data",
     "supply": "chunks",
+    "table": "data",
     "transport": "comm",
 }
 
@@ -65,6 +66,7 @@ OWNERS = {
     "spdlog": {"app"},
     "toml++": {"run"},
     "xxhash.h": {"timings"},
+    "zlib.h": {"data"},
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)

@@ -80,6 +80,7 @@ void check_round_trip(Pool& pool, std::int64_t n, Make make, LeafOptions options
   EXPECT_EQ(parts.size(), n);
   const TaskRange own = parts.own();
   EXPECT_EQ(own.size(), std::ssize(parts.local()));
+  EXPECT_EQ(pool.leaves_of(parts.leaves(), pool.comm().rank()), parts.own_leaves());
   bool right = true;
   for (std::int64_t i = own.first; i < own.last; ++i)
     right = right && parts.local()[static_cast<std::size_t>(i - own.first)] ==

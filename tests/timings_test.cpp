@@ -5,6 +5,9 @@
 #include <chrono>
 #include <cmath>
 #include <numeric>
+#include <span>
+#include <sstream>
+#include <string>
 #include <string_view>
 #include <thread>
 
@@ -26,6 +29,11 @@ TEST(Checksum, IsXxh3) {
   const auto bytes = std::as_bytes(std::span(text));
   EXPECT_EQ(checksum(bytes), checksum(bytes));
   EXPECT_NE(checksum(bytes), checksum(bytes.first(5)));
+  for (const std::size_t length : {0, 5, 65'536, 65'537, 1'000'000}) {
+    const std::string text(length, 'x');
+    std::istringstream stream(text);
+    EXPECT_EQ(checksum(stream), checksum(std::as_bytes(std::span(text)))) << length;
+  }
 }
 
 TEST(Hex16, PadsToSixteenDigits) {

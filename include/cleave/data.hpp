@@ -66,6 +66,18 @@ using Summary = std::vector<Fact>;
 /// @throws Error bad_input for another suffix, io when it cannot be written
 void write_summary(const std::filesystem::path& file, const Summary& summary);
 
+/// One dataset of a file of arrays.
+struct Array {
+  std::string name;
+  std::vector<std::int64_t> shape; ///< lengths of its dimensions, the last one contiguous
+  std::variant<std::vector<double>, std::vector<std::int32_t>> values;
+};
+
+/// Writes arrays as datasets of an HDF5 file, under a temporary name, then renamed. Local. Holds
+/// all of it in memory once more.
+/// @throws Error bad_input for values that do not fill their shape, io when it cannot be written
+void write_arrays(const std::filesystem::path& file, const std::vector<Array>& arrays);
+
 /// Refuses a name whose suffix write_summary does not know. Local. @throws Error bad_input
 void accept_summary_file(const std::filesystem::path& file);
 

@@ -160,6 +160,9 @@ public:
   /// Deals root's values out to the ranks in blocks of whole leaves, to stay there.
   template <Portable T>
   Distributed<T> scatter(const std::vector<T>& values, LeafOptions leaves = {});
+  /// The leaves that a rank holds of what scatter() deals out: for a Distributed whose values each
+  /// rank makes itself, or reads. Local.
+  [[nodiscard]] TaskRange leaves_of(const Leaves& leaves, int rank) const;
   /// The values at root in order; empty elsewhere.
   template <Portable T>
   std::vector<T> gather(const Distributed<T>& values);

@@ -31,6 +31,10 @@ namespace detail {
 
 } // namespace detail
 
+inline TaskRange Pool::leaves_of(const Leaves& leaves, int rank) const {
+  return detail::leaves_of_rank(leaves, engine_->workers(), rank);
+}
+
 template <Portable T>
 Distributed<T> Pool::scatter(const std::vector<T>& values, LeafOptions options) {
   detail::Engine& engine = *engine_;

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <iosfwd>
 #include <limits>
 #include <map>
 #include <span>
@@ -96,6 +97,8 @@ struct Timings {
 
 /// XXH3-64 of `bytes`. Local, thread-safe. https://xxhash.com
 [[nodiscard]] std::uint64_t checksum(std::span<const std::byte> bytes) noexcept;
+/// The same of a stream's bytes up to its end, a block of them in memory at a time. Local.
+[[nodiscard]] std::uint64_t checksum(std::istream& bytes);
 
 /// 16 lower-case hexadecimal digits.
 [[nodiscard]] std::string hex16(std::uint64_t value);

@@ -12,7 +12,6 @@
 #include <cmath>
 #include <ctime>
 #include <fstream>
-#include <sstream>
 #include <vector>
 
 namespace cleave {
@@ -183,11 +182,9 @@ std::string file_checksum(const fs::path& file) {
   std::error_code failure;
   if (!fs::is_regular_file(file, failure)) // a pipe may never end
     return "unreadable";
-  const std::ifstream stream(file, std::ios::binary);
-  std::ostringstream bytes;
-  bytes << stream.rdbuf();
-  return stream.is_open() && !bytes.bad() ? hex16(checksum(std::as_bytes(std::span(bytes.view()))))
-                                          : "unreadable";
+  std::ifstream stream(file, std::ios::binary);
+  const std::string sum = stream.is_open() ? hex16(checksum(stream)) : "";
+  return sum.empty() || stream.bad() ? "unreadable" : sum;
 }
 
 ProgressFile::ProgressFile(fs::path file, std::string workload)
