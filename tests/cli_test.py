@@ -102,7 +102,7 @@ class Help(Case):
 
     def test_list(self):
         text = self.succeed("list", ranks=2).stdout
-        for workload in ("denoise", "ep", "squares", "sum_squares"):
+        for workload in ("denoise", "ep", "kmeans", "squares", "sum_squares"):
             self.assertEqual(len(re.findall(rf"^{workload} ", text, re.MULTILINE)), 1, text)
         text = self.succeed("list", "squares").stdout
         self.assertRegex(text, r"parameter +type +default +range")
@@ -223,6 +223,20 @@ REFUSED = [
     ("run denoise -p input=good.png -p output=folder/../good.png --force", "overwrite the input"),
     ("run denoise -p input=good.png -p output=hard.png --force", "would overwrite the input"),
     ("run denoise -p input=good.png -p output=nowhere/a.png", "nowhere"),
+    ("run kmeans -p input=rows.csv", "k: missing"),
+    ("run kmeans -p k=2", "input: missing"),
+    ("run kmeans -p k=0 -p input=rows.csv", "k: must be 1 to 1e6, not 0"),
+    ("run kmeans -p k=3 -p input=rows.csv", "k: must be at most the number of rows, 2, not 3"),
+    ("run kmeans -p k=1 -p input=nosuch.csv", "nosuch.csv: there is no such file"),
+    ("run kmeans -p k=1 -p input=folder", "folder: is a directory"),
+    ("run kmeans -p k=1 -p input=empty.csv", "empty.csv: is empty"),
+    ("run kmeans -p k=1 -p input=ragged.csv", "ragged.csv:2: has 1 columns where the first line has 2"),
+    ("run kmeans -p k=1 -p input=nan.csv", "nan.csv:3: column 1 (from 0, \"y\"), \"nan\", is not a finite number"),
+    ("run kmeans -p k=1 -p input=text.h5", "text.h5: is no HDF5 file"),
+    ("run kmeans -p k=1 -p input=rows.csv -p drop_columns=z", "drop_columns: there is no column \"z\""),
+    ("run kmeans -p k=1 -p input=rows.csv -p output=a.csv", "output: a.csv must end in .h5"),
+    ("run kmeans -p k=1 -p input=rows.csv -p output=there.h5", "there.h5: output: exists already"),
+    ("run kmeans -p k=1 -p input=there.h5:/x -p output=there.h5 --force", "is the input, which would be lost"),
     ("run own.toml", "own.toml: output: would overwrite the job file; give it another name"),
     ("run own.toml -p output=linked.toml", "linked.toml: output: would overwrite the job file"),
     ("run ./job.h5 --force -o job.h5", "job.h5: -o: would overwrite the job file"),
@@ -254,6 +268,9 @@ class Refusals(Case):
         os.mkfifo(self.home / "pipe.toml")
         self.write("there.h5", "precious")
         self.write("t.trace.h5", "precious")
+        for name, text in {"rows.csv": "1,2\n3,4\n", "empty.csv": "", "ragged.csv": "1,2\n3\n",
+                           "nan.csv": "x,y\n1,2\n3,nan\n", "text.h5": "1,2\n"}.items():
+            self.write(name, text)
         good = png(4, 4)
         for name, content in {"empty.png": b"", "text.png": b"no image", "cut.png": good[:50],
                               "good.png": good}.items():

@@ -35,7 +35,7 @@ struct Parameter {
   std::string name;
   std::string summary; ///< one line for `cleave list`
   ParameterType type = ParameterType::text;
-  std::string default_value; ///< as the user would write it; meaningless when required
+  std::string default_value = {}; ///< as the user would write it; meaningless when required
   bool required = false;
   std::string unit = {};                                     ///< empty: none
   double minimum = -std::numeric_limits<double>::infinity(); ///< of numbers
