@@ -65,6 +65,7 @@ HWY_INLINE void compare(const double* HWY_RESTRICT panel, std::int64_t columns,
   for (std::size_t r = 0; r < tile_rows; ++r)
     for (std::size_t v = 0; v < vectors; ++v)
       score[r][v] = hn::Load(d, panel + v * lanes);
+  HWY_UNROLL(4)
   for (std::int64_t j = 0; j < columns; ++j) {
     panel += panel_vectors * lanes;
     std::array<Vector, vectors> centroids;
@@ -117,31 +118,39 @@ HWY_INLINE void label_tile(const Centroids& centroids,
     labels[r] = best_label(best.score[r], best.label[r]);
 }
 
-/// Adds eight numbers of a row to a sum, and the squares of their distances.
+/// Adds the squared differences of eight numbers, and, where there is a sum of rows, the numbers
+/// themselves to it.
+template <bool summed>
 HWY_INLINE void take_eight(const double* HWY_RESTRICT row, const double* HWY_RESTRICT centroid,
-                           Eight& squares) {
+                           double* HWY_RESTRICT sum, Eight& squares) {
   const Eighths d;
   for (std::size_t v = 0; v < eighths; ++v) {
-    const auto difference =
-        hn::Sub(hn::LoadU(d, row + v * eighth_lanes), hn::LoadU(d, centroid + v * eighth_lanes));
+    const auto x = hn::LoadU(d, row + v * eighth_lanes);
+    const auto difference = hn::Sub(x, hn::LoadU(d, centroid + v * eighth_lanes));
     squares[v] = hn::MulAdd(difference, difference, squares[v]);
+    if constexpr (summed)
+      hn::StoreU(hn::Add(hn::LoadU(d, sum + v * eighth_lanes), x), d, sum + v * eighth_lanes);
   }
 }
 
-double distance(const double* HWY_RESTRICT row, const double* HWY_RESTRICT centroid,
-                std::int64_t columns) {
+/// The squared distance of two rows; adds the first to a sum.
+template <bool summed>
+HWY_INLINE double take_row(const double* HWY_RESTRICT row, const double* HWY_RESTRICT centroid,
+                           double* HWY_RESTRICT sum, std::int64_t columns) {
   const Eighths d;
   Eight squares;
   squares.fill(hn::Zero(d));
   std::int64_t j = 0;
   for (; j + 8 <= columns; j += 8)
-    take_eight(row + j, centroid + j, squares);
+    take_eight<summed>(row + j, centroid + j, summed ? sum + j : nullptr, squares);
   if (j < columns) {
     std::array<double, 8> rest{};
     std::array<double, 8> other{};
     std::copy(row + j, row + columns, rest.begin());
     std::copy(centroid + j, centroid + columns, other.begin());
-    take_eight(rest.data(), other.data(), squares);
+    take_eight<false>(rest.data(), other.data(), nullptr, squares);
+    for (; summed && j < columns; ++j)
+      sum[j] += row[j];
   }
   std::array<double, 8> s;
   for (std::size_t v = 0; v < eighths; ++v)
@@ -149,14 +158,8 @@ double distance(const double* HWY_RESTRICT row, const double* HWY_RESTRICT centr
   return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
 }
 
-HWY_INLINE void add_row(const double* HWY_RESTRICT row, double* HWY_RESTRICT sum,
-                        std::int64_t columns) {
-  const Doubles d;
-  std::int64_t j = 0;
-  for (; j + static_cast<std::int64_t>(lanes) <= columns; j += lanes)
-    hn::StoreU(hn::Add(hn::LoadU(d, sum + j), hn::LoadU(d, row + j)), d, sum + j);
-  for (; j < columns; ++j)
-    sum[j] += row[j];
+double distance(const double* row, const double* other, std::int64_t columns) {
+  return take_row<false>(row, other, nullptr, columns);
 }
 
 void assign_rows(const Centroids& centroids, const double* rows, std::span<std::int32_t> labels,
@@ -173,9 +176,9 @@ void assign_rows(const Centroids& centroids, const double* rows, std::span<std::
       std::int32_t& label = labels[first + r];
       tally.changed() += label != found[r] ? 1 : 0;
       label = found[r];
-      add_row(tile[r], tally.sum(label), columns);
       tally.size(label) += 1;
-      tally.inertia() += distance(tile[r], centroids.values().data() + label * columns, columns);
+      tally.inertia() += take_row<true>(tile[r], centroids.values().data() + label * columns,
+                                        tally.sum(label), columns);
     }
   }
 }
