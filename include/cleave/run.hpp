@@ -79,6 +79,11 @@ struct Plan {
 [[nodiscard]] Plan agree_on_plan(const Comm& comm, const Request& request,
                                  const std::vector<Workload>& workloads);
 
+/// The workload that is asked for, as far as this process can tell by itself: nothing where it is
+/// named by a job file that cannot be read here. Local.
+[[nodiscard]] std::optional<std::string> requested_workload(const Request& request,
+                                                            const std::vector<Workload>& workloads);
+
 /// Ranks that `-n` asks for; nothing when it was not given. Local. @throws Error bad_input
 [[nodiscard]] std::optional<int> requested_ranks(const Request& request);
 
@@ -117,6 +122,7 @@ struct RunStart {
   double memory_bytes = 0;                  ///< that the root will hold at most
   std::string data_path;                    ///< how inputs and results travel
   std::vector<std::filesystem::path> files; ///< that will be written
+  std::vector<std::string> preview;         ///< the first tasks in words, of a dry run
 };
 
 /// What a run leaves behind when it ends before its time.
@@ -124,6 +130,7 @@ struct Kept {
   std::filesystem::path timings;  ///< empty: none
   std::filesystem::path progress; ///< no use any more
   int repetitions = 0;            ///< measured ones in the timings file
+  std::string resume;             ///< how to go on; empty: not at all
 
   /// Tells it: an Error of kind interrupted. Local, thread-safe.
   [[nodiscard]] Error interruption() const;
@@ -138,6 +145,7 @@ struct Observer {
   std::function<void(const Repetition&, int index, bool warm_up)> on_repetition;
   std::function<void(const Kept&)> on_kept; ///< the timings file was made, or has grown
   std::function<void(const std::string&)> on_note;
+  Job::OutputTold on_output;
   /// See PoolOptions::on_stuck: on any rank.
   std::function<void(const Error&)> on_stuck;
   /// Asked between repetitions and between the tasks of one: true ends the run on every rank.

@@ -92,6 +92,8 @@ private:
 struct Verdict {
   Verify verify = Verify::not_checked;
   std::string how; ///< one line: what was compared with what
+  /// What a failed check means: the answer is wrong, or tasks have failed that are no calls of ours.
+  ErrorKind kind = ErrorKind::wrong_answer;
 };
 
 /// One prepared computation. Every member is called on every rank unless it says "root".
@@ -121,6 +123,11 @@ public:
   [[nodiscard]] virtual std::span<const std::byte> result() const = 0;
   /// The answer for people and JSON. Called on root.
   [[nodiscard]] virtual Summary summary() const = 0;
+  /// The first tasks in words, for --dry-run. Called on root before the first repetition.
+  [[nodiscard]] virtual std::vector<std::string> preview() const { return {}; }
+  /// How a run that is interrupted can be gone on with; empty: it cannot. Called on root before the
+  /// first repetition.
+  [[nodiscard]] virtual std::string how_to_resume() const { return {}; }
   /// Lines for --verbose: who computed what. Called on root.
   [[nodiscard]] virtual std::vector<std::string> details() const { return {}; }
   /// Writes the answer to the workload's own output files (parameters such as `output`). Called on
@@ -131,6 +138,22 @@ public:
   virtual void write_result(const std::filesystem::path& file) const;
   /// Refuses a --result name that write_result could not write, before any work. Local.
   virtual void accept_result(const std::filesystem::path& file) const;
+
+  /// Told of text that is neither answer nor message, such as what programs print that the job
+  /// runs; `error`: it is meant for standard error.
+  using OutputTold = std::function<void(std::string_view text, bool error)>;
+  /// Sets who is told, at root.
+  void tell_output_to(OutputTold told) { output_told_ = std::move(told); }
+
+protected:
+  /// Tells text; of no effect where nobody listens. Root's.
+  void tell_output(std::string_view text, bool error) const {
+    if (output_told_)
+      output_told_(text, error);
+  }
+
+private:
+  OutputTold output_told_;
 };
 
 /// A computation that `cleave run NAME` knows.
@@ -140,6 +163,9 @@ struct Workload {
   std::vector<Parameter> parameters;
   /// Reads inputs and allocates. Collective; root alone opens files, by Pool::from_root.
   std::function<std::unique_ptr<Job>(const Values&, Pool&)> prepare;
+  /// What a process must do before MPI begins in it, such as forking; called once where this
+  /// workload is going to be run, or may be. Local. Empty: nothing.
+  std::function<void()> before_mpi = {};
 };
 
 } // namespace cleave

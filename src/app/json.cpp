@@ -71,6 +71,8 @@ std::string report_json(const RunReport& report) {
   object["leaves"] = report.start.leaves;
   object["memory_bytes"] = report.start.memory_bytes;
   object["dry_run"] = report.dry_run;
+  if (!report.start.preview.empty())
+    object["preview"] = report.start.preview;
   object["files"] = file_names(report.dry_run ? report.start.files : report.files);
   if (!report.dry_run)
     add_outcome(object, report);

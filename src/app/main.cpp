@@ -86,6 +86,12 @@ int run_job(const Comm& comm, const Command& command, const std::vector<Workload
     if (text && command.verbose) // what gets lost is told at the end: the work must go on
       static_cast<void>(print(repetition_text(repetition, index, warm_up)));
   };
+  std::optional<Error> lost;
+  observer.on_output = [&](std::string_view text, bool error) {
+    progress.clear();
+    if (std::optional<Error> now = print_output(text, error || command.json))
+      lost = std::move(now); // told at the end: the work must go on
+  };
   observer.on_kept = [&](const Kept& kept) { interruption.keep(kept); };
   observer.on_note = [&](const std::string& note) { log->info("{}", note); };
   observer.stop = Interruption::requested;
@@ -99,7 +105,6 @@ int run_job(const Comm& comm, const Command& command, const std::vector<Workload
   if (!comm.is_root())
     return report.status;
   progress.clear();
-  std::optional<Error> lost;
   if (command.json)
     lost = print(report_json(report));
   else if (text)
@@ -171,6 +176,16 @@ void launch_if_asked(const Command& command, const std::vector<Workload>& worklo
                      {argv.begin() + 1, argv.end()}, geteuid() == 0));
 }
 
+// Before MPI begins: what the workload that is asked for, or may be, must do by then.
+void get_ready(const Command& command, const std::vector<Workload>& workloads) {
+  if (command.verb != Verb::run)
+    return;
+  const std::optional<std::string> asked = requested_workload(command.request, workloads);
+  for (const Workload& workload : workloads)
+    if (workload.before_mpi && (!asked || *asked == workload.name))
+      workload.before_mpi();
+}
+
 std::string list(const Command& command, const std::vector<Workload>& workloads) {
   return command.workload ? workload_text(find_workload(workloads, *command.workload))
                           : list_text(workloads);
@@ -214,6 +229,7 @@ int carry_out(int argc, char** argv, const Command& command,
     if (!command.quiet)
       require_output();
     launch_if_asked(command, workloads);
+    get_ready(command, workloads);
     session.emplace(argc, argv);
   } catch (...) { // no rank can ask another yet
     const Error error = current_error();

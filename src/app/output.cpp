@@ -14,8 +14,8 @@
 namespace cleave::app {
 namespace {
 
-Error lost_output(const std::string& why) {
-  return {ErrorKind::io, why + "; send it to a place that takes it", {"standard output", 0, ""}};
+Error lost_output(const char* stream, const std::string& why) {
+  return {ErrorKind::io, why + "; send it to a place that takes it", {stream, 0, ""}};
 }
 
 } // namespace
@@ -39,16 +39,22 @@ void take_lost_output_for_errors() noexcept {
 void require_output() {
   const int flags = fcntl(STDOUT_FILENO, F_GETFL);
   if (flags == -1 || (flags & O_ACCMODE) == O_RDONLY)
-    throw lost_output("is closed");
+    throw lost_output("standard output", "is closed");
 }
 
 std::optional<Error> print(const std::string& text) {
+  return print_output(text, false);
+}
+
+std::optional<Error> print_output(std::string_view text, bool error) {
   errno = 0;
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout); // a pipe to mpirun buffers, and the work ahead is long
-  if (std::ferror(stdout) == 0)
+  std::FILE* const stream = error ? stderr : stdout;
+  std::fwrite(text.data(), 1, text.size(), stream);
+  std::fflush(stream); // a pipe to mpirun buffers, and the work ahead is long
+  if (std::ferror(stream) == 0)
     return std::nullopt;
-  return lost_output(errno == 0 ? "could not be written whole"
+  return lost_output(error ? "standard error" : "standard output",
+                     errno == 0 ? "could not be written whole"
                                 : std::string("cannot be written: ") + std::strerror(errno));
 }
 

@@ -7,6 +7,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace cleave::app {
 
@@ -25,7 +26,11 @@ void require_output();
 /// Prints at once. Local. @return an io error when any of it, or of what came before, is lost
 [[nodiscard]] std::optional<Error> print(const std::string& text);
 
-/// The same. @throws Error io
+/// Prints at once what is neither answer nor message: as it is, to standard output or, for `error`,
+/// to standard error. Local. @return an io error when any of it is lost
+[[nodiscard]] std::optional<Error> print_output(std::string_view text, bool error);
+
+/// The same as print(). @throws Error io
 void say(const std::string& text);
 
 /// Tells a failure in a line on standard error. Local.

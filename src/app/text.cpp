@@ -133,6 +133,8 @@ std::string dry_run_text(const RunStart& start) {
   text += line("memory", "about " + bytes_text(start.memory_bytes) + " at the root");
   for (std::size_t i = 0; i < start.files.size(); ++i)
     text += line(i == 0 ? "files" : "", start.files[i].string());
+  for (std::size_t i = 0; i < start.preview.size(); ++i)
+    text += line(i == 0 ? "first" : "", start.preview[i]);
   return text + line("", "dry run: nothing was computed, nothing was written");
 }
 

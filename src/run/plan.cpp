@@ -255,6 +255,17 @@ Plan agree_on_plan(const Comm& comm, const Request& request,
   return make_plan(request, share_job_file(comm, request), workloads);
 }
 
+std::optional<std::string> requested_workload(const Request& request,
+                                              const std::vector<Workload>& workloads) {
+  if (!names_job_file(request.job))
+    return request.job;
+  try {
+    return parse_job_file({request.job, read_file(request.job)}, workloads).workload;
+  } catch (const Error&) { // told later, where all ranks hear of it
+    return std::nullopt;
+  }
+}
+
 std::optional<int> requested_ranks(const Request& request) {
   if (!request.ranks)
     return std::nullopt;

@@ -31,6 +31,7 @@ public:
       return true;
     });
     job_ = workload_.prepare(values_, pool_);
+    job_->tell_output_to(observer_.on_output);
     try {
       pool_.from_root([&] { return start(); });
       if (plan_.dry_run) {
@@ -79,7 +80,9 @@ private:
       job_->accept_result(plan_.result);
     report_.start = {pool_.layout(),        plan_.workload,    values_.facts(),
                      plan_.schedule.text(), job_->tasks(),     job_->leaves(),
-                     job_->memory_bytes(),  pool_.data_path(), files_.all()};
+                     job_->memory_bytes(),  pool_.data_path(), files_.all(),
+                     plan_.dry_run ? job_->preview() : std::vector<std::string>()};
+    kept_.resume = job_->how_to_resume();
     report_.rate_unit = job_->rate().first;
     if (!plan_.dry_run)
       open_store();
@@ -106,7 +109,8 @@ private:
                   {file.parent_path().string(), 0, ""});
     }
     report_.timings_file = file;
-    kept_ = {file, beside(file, ".progress"), 0};
+    kept_.timings = file;
+    kept_.progress = beside(file, ".progress");
     progress_.emplace(kept_.progress, plan_.workload);
     tell_kept();
   }
@@ -223,7 +227,9 @@ private:
     if (report_.verdict.verify == Verify::failed) {
       report_.errors.insert(
           report_.errors.begin(),
-          Error(ErrorKind::wrong_answer, "the answer is wrong: " + report_.verdict.how));
+          Error(report_.verdict.kind, report_.verdict.kind == ErrorKind::wrong_answer
+                                          ? "the answer is wrong: " + report_.verdict.how
+                                          : report_.verdict.how));
     } else {
       summarise();
       write_outputs();
@@ -323,13 +329,14 @@ private:
 } // namespace
 
 Error Kept::interruption() const {
+  const std::string then = resume.empty() ? "" : "; " + resume;
   if (repetitions == 0)
-    return {ErrorKind::interrupted, "interrupted before the first repetition was done"};
+    return {ErrorKind::interrupted, "interrupted before the first repetition was done" + then};
   return {ErrorKind::interrupted,
           "interrupted; it keeps the " +
               (repetitions == 1 ? "repetition that was"
                                 : std::to_string(repetitions) + " repetitions that were") +
-              " done",
+              " done" + then,
           {timings.string(), 0, ""}};
 }
 

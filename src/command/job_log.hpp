@@ -1,0 +1,63 @@
+/// @file
+/// The job log: a line a finished task, in the columns of GNU parallel's --joblog and further ones.
+/// Each line is written at once, so that a kill loses nothing but the tasks that ran.
+#pragma once
+
+#include "../handle.hpp"
+#include "cleave/error.hpp"
+#include "spawn.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace cleave::command {
+
+/// One line of the log.
+struct JobRecord {
+  std::int64_t task = 0;
+  std::string host;
+  double start_utc_s = 0; ///< since 1970
+  double runtime_s = 0;
+  std::int64_t received = 0;   ///< bytes of output that came to root
+  std::int64_t exit_value = 0; ///< -1: its time was over
+  std::int64_t signal = 0;
+  std::string command;
+  std::int32_t rank = 0;
+  std::int64_t max_memory_kib = 0;
+
+  [[nodiscard]] bool succeeded() const noexcept { return exit_value == 0 && signal == 0; }
+};
+
+/// The line of a record, with its end. Local, thread-safe.
+[[nodiscard]] std::string to_line(const JobRecord& record);
+/// What to_line() wrote, without the end; nothing for any other text. Local, thread-safe.
+[[nodiscard]] std::optional<JobRecord> parse_record(std::string_view line);
+
+/// Calls `take` for every line of the log; a last line without its end, which a kill has torn, is
+/// left out. No file is an empty log. Local.
+/// @throws Error bad_input that names file and line for what is no job log
+void read_job_log(const std::filesystem::path& file,
+                  const std::function<void(const JobRecord&)>& take);
+
+/// A log that grows. Not thread-safe.
+class JobLog {
+public:
+  /// @param keep go on with the lines that are there, but for a torn last one; else start anew
+  /// @throws Error io, as when another run writes the log
+  JobLog(std::filesystem::path file, bool keep);
+  /// Writes the record at once. @throws Error io
+  void append(const JobRecord& record);
+
+private:
+  void write(std::string_view text);
+  [[nodiscard]] Error failure(const std::string& what) const;
+
+  std::filesystem::path name_;
+  Descriptor file_;
+};
+
+} // namespace cleave::command

@@ -1,0 +1,144 @@
+#include "survey.hpp"
+
+#include "../words.hpp"
+#include "cleave/error.hpp"
+#include "cleave/timings.hpp"
+#include "job_log.hpp"
+
+#include <array>
+#include <span>
+
+namespace cleave::command {
+namespace {
+
+constexpr std::size_t most_told = 10; // failures
+
+std::uint64_t mark(std::int64_t task, const std::string& command) {
+  const std::string text = std::to_string(task) + "\t" + command;
+  return checksum(std::as_bytes(std::span(text)));
+}
+
+// What a log says of each task: of its last line, for a task may have been tried again.
+class Logged {
+public:
+  explicit Logged(const std::filesystem::path& file) {
+    read_job_log(file, [this](const JobRecord& record) { add(record); });
+  }
+
+  [[nodiscard]] bool has(std::int64_t task) const {
+    return static_cast<std::size_t>(task) <= seen_.size() &&
+           seen_[static_cast<std::size_t>(task - 1)];
+  }
+  // Its record, where it failed.
+  [[nodiscard]] const JobRecord* failure(std::int64_t task) const {
+    const auto found = failures_.find(task);
+    return found == failures_.end() ? nullptr : &found->second;
+  }
+  [[nodiscard]] std::int64_t tasks() const { return tasks_; }
+  // A sum over tasks and their commands.
+  [[nodiscard]] std::uint64_t marks() const { return marks_; }
+
+private:
+  void add(const JobRecord& record) {
+    if (!has(record.task)) {
+      if (static_cast<std::size_t>(record.task) > seen_.size())
+        seen_.resize(static_cast<std::size_t>(record.task));
+      seen_[static_cast<std::size_t>(record.task - 1)] = true;
+      ++tasks_;
+      marks_ += mark(record.task, record.command);
+    }
+    if (record.succeeded())
+      failures_.erase(record.task);
+    else
+      failures_[record.task] = record;
+  }
+
+  std::vector<bool> seen_; // by number - 1
+  std::int64_t tasks_ = 0;
+  std::uint64_t marks_ = 0;
+  std::map<std::int64_t, JobRecord> failures_;
+};
+
+// The log and the list differ: says where, if it can be found among the first lines of the log.
+Error other_list(const Settings& settings) {
+  std::map<std::int64_t, std::string> first;
+  read_job_log(settings.joblog, [&first](const JobRecord& record) {
+    if (first.size() < 10'000)
+      first.emplace(record.task, record.command);
+  });
+  std::string where;
+  TaskList list(settings.source);
+  for (auto at = first.begin(); where.empty() && at != first.end();) {
+    const std::optional<CommandTask> task = list.next();
+    if (!task)
+      where = ": it has task " + std::to_string(at->first) + ", the list ends before";
+    else if (task->number == at->first && task->text != at->second)
+      where = ": task " + std::to_string(task->number) + " is " + in_quotes(at->second) +
+              " there, and " + in_quotes(task->text) + " in the list";
+    else if (task->number == at->first)
+      ++at;
+  }
+  return {ErrorKind::bad_input,
+          "is the log of other commands" + where + "; name another log, or leave resume out",
+          {settings.joblog.string(), 0, "joblog"}};
+}
+
+std::string ending(std::int64_t exit_value, std::int64_t signal) {
+  if (exit_value == -1)
+    return "timed out";
+  return signal != 0 ? "signal " + std::to_string(signal)
+                     : "exit value " + std::to_string(exit_value);
+}
+
+} // namespace
+
+void Tally::add(std::int64_t task, std::int64_t exit_value, std::int64_t signal,
+                const std::string& command) {
+  ++ended_;
+  // Which signal ends what takes too long depends on how it is loaded.
+  const std::array<std::int64_t, 3> how = {task, exit_value, exit_value == -1 ? 0 : signal};
+  digest_ += checksum(std::as_bytes(std::span(how)));
+  if (exit_value == 0 && signal == 0)
+    return;
+  ++failed_;
+  failures_[task] = std::to_string(task) + ": " + ending(exit_value, signal) + ": " + command;
+  if (failures_.size() > most_told)
+    failures_.erase(std::prev(failures_.end()));
+}
+
+std::vector<std::string> Tally::failures() const {
+  std::vector<std::string> lines;
+  for (const auto& [task, line] : failures_)
+    lines.push_back(line);
+  return lines;
+}
+
+Survey survey(const Settings& settings) {
+  Survey survey;
+  const std::optional<Logged> logged =
+      settings.resume ? std::optional<Logged>(settings.joblog) : std::nullopt;
+  std::uint64_t marks = 0;
+  std::int64_t seen = 0;
+  TaskList list(settings.source);
+  while (const std::optional<CommandTask> task = list.next()) {
+    ++survey.tasks;
+    const bool known = logged && logged->has(task->number);
+    if (!known) {
+      survey.done.push_back(false);
+      continue;
+    }
+    ++seen;
+    marks += mark(task->number, task->text);
+    const JobRecord* const failure = logged->failure(task->number);
+    const bool done = failure == nullptr || !settings.retry_failed;
+    survey.done.push_back(done);
+    if (done)
+      survey.tally.add(task->number, failure == nullptr ? 0 : failure->exit_value,
+                       failure == nullptr ? 0 : failure->signal, task->text);
+  }
+  if (logged && (seen != logged->tasks() || marks != logged->marks()))
+    throw other_list(settings);
+  return survey;
+}
+
+} // namespace cleave::command
