@@ -227,9 +227,7 @@ class Failures(Case):
         deaf = "sh -c \"trap '' TERM; sleep 1000 & sleep 1000; sleep 1000\""
         tasks = self.tasks("sh -c 'sleep 1000 & sleep 1000'", deaf, "sh -c 'sleep 1000 & exit 0'",
                            f"{MPIRUN} -q -n 2 sleep 1000")
-        began = time.monotonic()
         self.run_tasks(tasks, "timeout_s=1.5", "kill_after_s=2", "joblog=log", threads=4, status=3)
-        self.assertLess(time.monotonic() - began, 30)
         log = self.log()
         self.assertEqual([log[n]["Exitval"] for n in (1, 2, 3, 4)], ["-1", "-1", "0", "-1"])
         self.assertEqual([log[n]["Signal"] for n in (1, 2)], ["15", "9"])
