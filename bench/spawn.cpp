@@ -59,14 +59,13 @@ int main(int argc, char** argv) {
   options.threads = bench::option(argc, argv, "threads", 1);
   cleave::Pool pool(session, options);
   const auto job = cleave::prepare_commands(values_of(tasks), pool);
-  const auto seconds = bench::alternate(
-      {bench::timed([&] {
-         pool.comm().barrier();
-         spawn_bare(tasks / pool.comm().size(), options.threads);
-         pool.comm().barrier();
-       }),
-       bench::timed([&] { job->run(pool); })},
-      repetitions);
+  const auto seconds = bench::alternate({bench::timed([&] {
+                                           pool.comm().barrier();
+                                           spawn_bare(tasks / pool.comm().size(), options.threads);
+                                           pool.comm().barrier();
+                                         }),
+                                         bench::timed([&] { job->run(pool); })},
+                                        repetitions);
   if (!pool.is_root())
     return 0;
   bench::print_heading(argc, argv);

@@ -63,7 +63,8 @@ TEST(ShellWords, RefuseWhatIsUnbalancedOrForAShell) {
 }
 
 TEST(ShellWords, ComeBackFromTheirQuotedLine) {
-  const Words words = {"", "a", "a b", "it's", "\"", "\\", "$x", "*", ";", "a\tb", "\n", "'''", "-x=1"};
+  const Words words = {"",  "a", "a b",  "it's", "\"",  "\\",  "$x",
+                       "*", ";", "a\tb", "\n",   "'''", "-x=1"};
   EXPECT_EQ(shell_words(shell_line(words)), words);
   EXPECT_EQ(shell_quoted("plain-1.0/x:y"), "plain-1.0/x:y");
 }
@@ -209,7 +210,8 @@ TEST(JobLog, LinesComeBack) {
   ASSERT_TRUE(read);
   EXPECT_EQ(read->command, "a\tb 'c'");
   EXPECT_EQ(to_line(*read), line);
-  for (const char* text : {"", "7", "x\th\t1\t1\t0\t0\t0\t0\tc\t0\t0", "7\th\t1\t1\t0\t0\t0\t0\tc\t0"})
+  for (const char* text :
+       {"", "7", "x\th\t1\t1\t0\t0\t0\t0\tc\t0\t0", "7\th\t1\t1\t0\t0\t0\t0\tc\t0"})
     EXPECT_FALSE(parse_record(text)) << text;
 }
 
@@ -252,8 +254,9 @@ TEST(Tally, DoesNotDependOnTheOrder) {
 TEST(OrderedOutput, TellsInOrderWhateverComesFirst) {
   for (const std::size_t memory : {std::size_t{0}, std::size_t{8}, std::size_t{1000}}) {
     std::string told;
-    OrderedOutput output([&](std::string_view text, bool error) { (told += error ? "!" : "") += text; },
-                         {false, true, false, false, false}, true, memory);
+    OrderedOutput output(
+        [&](std::string_view text, bool error) { (told += error ? "!" : "") += text; },
+        {false, true, false, false, false}, true, memory);
     output.add(4, "four\nlines", "");
     output.add(3, "three\n", "oops\n");
     EXPECT_EQ(told, "");
@@ -311,7 +314,8 @@ TEST(ChildProcess, EndsWithItsGroup) {
   SpawnOrder order;
   order.timeout_s = 0.2;
   order.kill_after_s = 0.2;
-  const SpawnReport report = run_script("(trap '' TERM; sleep 60) & echo $!; wait; sleep 60", order);
+  const SpawnReport report =
+      run_script("(trap '' TERM; sleep 60) & echo $!; wait; sleep 60", order);
   EXPECT_EQ(report.exit_value, -1);
   EXPECT_EQ(report.signal, SIGTERM);
   while (is_alive(std::stoi(report.output))) // this test has a time limit

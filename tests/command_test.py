@@ -152,6 +152,8 @@ class Runs(Case):
         self.assertIn("4 of 6 tasks failed, the first is task 2: exit value 3", run.stderr)
         self.assertEqual((self.home / "folder/1.out").read_text(), "out\n")
         self.assertEqual((self.home / "folder/1.err").read_text(), "err\n")
+        self.assertEqual((self.home / "folder/4.err").read_text(),
+                         "cannot start nosuchprogram: No such file or directory\n")
         text = (self.home / "log").read_text().replace("a\tb", "a b")
         self.write("log", text)
         log = self.log()
@@ -182,6 +184,12 @@ class Runs(Case):
             run = self.run_tasks("tasks=-", given="echo a\necho b\n", ranks=ranks,
                                  extra=["-q", "--repetitions", "2"])
             self.assertEqual(run.stdout, "1\ta\n2\tb\n" * 2)
+
+    def test_tasks_from_a_pipe(self):
+        os.mkfifo(self.home / "pipe")
+        process = self.start("tasks=pipe", extra=["-q"])
+        self.write("pipe", "echo a\necho b\n")
+        self.assertEqual(process.communicate(timeout=20)[0], "1\ta\n2\tb\n")
 
     def test_a_dry_run_shows_the_first_commands(self):
         run = self.run_tasks("template=render {n}", "over=n=1..12", "joblog=log", "outputs=folder",

@@ -49,8 +49,8 @@ void run(const cleave::Comm& comm, const std::string& paths, const cleave::Workl
     return;
   // Failed tasks are an answer like any other.
   const cleave::Verdict verdict = job->check();
-  const bool wrong = verdict.verify == cleave::Verify::failed &&
-                     verdict.kind == cleave::ErrorKind::wrong_answer;
+  const bool wrong =
+      verdict.verify == cleave::Verify::failed && verdict.kind == cleave::ErrorKind::wrong_answer;
   std::printf("%s %s%s %d ranks x %d threads, %s, %s%s\n", workload.name.c_str(),
               cleave::hex16(cleave::checksum(job->result())).c_str(), wrong ? "-WRONG" : "",
               comm.size(), threads, schedule.c_str(), name(path), paths.c_str());

@@ -92,7 +92,8 @@ private:
 struct Verdict {
   Verify verify = Verify::not_checked;
   std::string how; ///< one line: what was compared with what
-  /// What a failed check means: the answer is wrong, or tasks have failed that are no calls of ours.
+  /// What a failed check means: the answer is wrong, or tasks have failed that are no calls of
+  /// ours.
   ErrorKind kind = ErrorKind::wrong_answer;
 };
 

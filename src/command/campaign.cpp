@@ -27,10 +27,11 @@ Campaign::Campaign(const Settings& settings, const Survey& survey, bool keep_log
 }
 
 std::optional<Order> Campaign::next() {
-  if (settings_.max_failures > 0 && tally_.failed() - survey_.tally.failed() >= settings_.max_failures)
+  if (settings_.max_failures > 0 &&
+      tally_.failed() - survey_.tally.failed() >= settings_.max_failures)
     return std::nullopt;
   std::optional<CommandTask> task = list_.next();
-  while (task && survey_.done.at(static_cast<std::size_t>(task->number - 1)))
+  while (task && is_done(task->number))
     task = list_.next();
   if (!task)
     return std::nullopt;
@@ -46,6 +47,13 @@ std::optional<Order> Campaign::next() {
     order.error_file = stem + ".err";
   }
   return Order{task->number, pack(order)};
+}
+
+bool Campaign::is_done(std::int64_t task) const {
+  if (task > survey_.tasks)
+    throw Error(ErrorKind::failed_task, "has changed since the run began",
+                {settings_.source.tasks_name, 0, "tasks"});
+  return survey_.done[static_cast<std::size_t>(task - 1)];
 }
 
 void Campaign::take(const Answer& answer, const std::string& host) {

@@ -45,6 +45,7 @@ public:
   [[nodiscard]] double fraction() const noexcept;
 
 private:
+  [[nodiscard]] bool is_done(std::int64_t task) const;
   void log(const SpawnReport& report, std::int32_t rank, const std::string& host,
            std::string command);
 

@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 #include <optional>
 #include <utility>
@@ -86,8 +87,8 @@ public:
     posix_spawn_file_actions_adddup2(&files_, output, STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&files_, error, STDERR_FILENO);
     posix_spawnattr_init(&attributes_);
-    posix_spawnattr_setflags(&attributes_,
-                             POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
+                                               POSIX_SPAWN_SETSIGDEF);
     sigset_t signals;
     sigemptyset(&signals);
     posix_spawnattr_setsigmask(&attributes_, &signals);
@@ -149,7 +150,8 @@ public:
 
   // The child has ended.
   void reap(SpawnReport& report) {
-    if (ending_) // no child of the child lives on; the number is taken until the child is waited for
+    if (ending_) // no child of the child lives on; the number is taken until the child is waited
+                 // for
       kill();
     int status = 0;
     rusage usage{};
@@ -173,8 +175,8 @@ private:
     constexpr std::int64_t glance = 5; // where the kernel does not tell of the child's end
     std::int64_t left = ended_ ? most : glance;
     if (deadline_)
-      left = std::min(left, std::chrono::ceil<std::chrono::milliseconds>(*deadline_ - Clock::now())
-                                .count());
+      left = std::min(
+          left, std::chrono::ceil<std::chrono::milliseconds>(*deadline_ - Clock::now()).count());
     return static_cast<int>(std::max<std::int64_t>(left, 0));
   }
 
@@ -215,8 +217,8 @@ SpawnReport run_process(const SpawnOrder& order, char* const* environment, int s
   report.start_utc_s = seconds_since_1970();
   Stream output;
   Stream error;
-  for (const auto& [stream, file] : {std::pair(&output, &order.output_file),
-                                     std::pair(&error, &order.error_file)})
+  for (const auto& [stream, file] :
+       {std::pair(&output, &order.output_file), std::pair(&error, &order.error_file)})
     if (const int failure = stream->open(*file); failure != 0)
       return not_started(report, 126, "cannot open " + (file->empty() ? "a pipe" : *file), failure);
 
@@ -224,6 +226,9 @@ SpawnReport run_process(const SpawnOrder& order, char* const* environment, int s
   pid_t pid = 0;
   const int failure =
       SpawnRequest(output.theirs(), error.theirs()).start(pid, order.words, environment);
+  if (failure != 0 && !order.error_file.empty())
+    dprintf(error.theirs(), "cannot start %s: %s\n", order.words.front().c_str(),
+            std::strerror(failure));
   if (failure != 0)
     return not_started(report, failure == ENOENT || failure == ENOTDIR ? 127 : 126,
                        "cannot start " + order.words.front(), failure);

@@ -8,6 +8,7 @@
 #include "spawn_server.hpp"
 #include "worker_places.hpp"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -42,8 +43,8 @@ std::vector<std::byte> nothing_done(std::int64_t task) {
 /// travels by its name.
 Answer run_order(const Order& order, Worker& worker) {
   const auto& [task, bytes] = order;
-  return {worker.rank(), bytes.empty() ? nothing_done(task)
-                                       : worker.local<WorkerLine>(worker).line.run(bytes)};
+  return {worker.rank(),
+          bytes.empty() ? nothing_done(task) : worker.local<WorkerLine>(worker).line.run(bytes)};
 }
 
 namespace {
@@ -51,8 +52,8 @@ namespace {
 class Commands : public Job {
 public:
   /// @param survey root's
-  Commands(Settings settings, std::shared_ptr<const StandardInput> input, Survey survey,
-           std::int64_t tasks, std::int64_t to_do)
+  Commands(Settings settings, std::shared_ptr<const Spool> input, Survey survey, std::int64_t tasks,
+           std::int64_t to_do)
       : settings_(std::move(settings)), input_(std::move(input)), survey_(std::move(survey)),
         tasks_(tasks), to_do_(to_do) {}
 
@@ -74,12 +75,12 @@ private:
   [[nodiscard]] std::string failures_text() const;
 
   Settings settings_;
-  std::shared_ptr<const StandardInput> input_; // root's, where the list comes from there
-  Survey survey_;                              // root's
+  std::shared_ptr<const Spool> input_; // root's, where the list can be read once
+  Survey survey_;                      // root's
   std::int64_t tasks_;
   std::int64_t to_do_; // of the first repetition
   int repetitions_ = 0;
-  Tally tally_;                         // root's
+  Tally tally_;                           // root's
   std::array<std::uint64_t, 3> answer_{}; // root's: tasks, failures, digest
 };
 
@@ -110,8 +111,8 @@ void Commands::direct(Executor& executor, const Pool& pool) {
                                      {.timeout = std::chrono::duration<double>(0)});
   campaign.finish();
   tally_ = campaign.tally();
-  answer_ = {static_cast<std::uint64_t>(tally_.ended()), static_cast<std::uint64_t>(tally_.failed()),
-             tally_.digest()};
+  answer_ = {static_cast<std::uint64_t>(tally_.ended()),
+             static_cast<std::uint64_t>(tally_.failed()), tally_.digest()};
 }
 
 Verdict Commands::check() {
@@ -183,7 +184,7 @@ std::vector<std::string> Commands::preview() const {
 
 std::string Commands::how_to_resume() const {
   return settings_.joblog.empty()
-             ? "without a joblog nothing is known of what was done"
+             ? "nothing is known of what was done: give a joblog the next time"
              : settings_.joblog.string() +
                    " has what was done: the same command with -p resume=true does the rest";
 }
@@ -191,7 +192,12 @@ std::string Commands::how_to_resume() const {
 /// Refuses what could not be written after the work. Root.
 void accept_outputs(const Settings& settings, const Values& values) {
   const fs::path& log = settings.joblog;
-  if (!log.empty() && !settings.resume && fs::exists(log) && !fs::is_directory(log))
+  if (!log.empty() && fs::exists(log) && !fs::is_regular_file(log))
+    throw values.error("joblog", log.string() + " must be a regular file");
+  if (!settings.source.csv.empty() && fs::exists(settings.source.csv) &&
+      !fs::is_regular_file(settings.source.csv))
+    throw values.error("csv", settings.source.csv.string() + " must be a regular file");
+  if (!log.empty() && !settings.resume && fs::exists(log))
     throw values.error("joblog", log.string() + " exists; go on with it by resume=true, or give "
                                                 "another name");
   try {
@@ -216,6 +222,19 @@ void accept_outputs(const Settings& settings, const Values& values) {
   }
 }
 
+/// Keeps a list that can be read only once, and points the settings there. Root.
+std::shared_ptr<const Spool> spool(Settings& settings) {
+  const fs::path& tasks = settings.source.tasks;
+  if (!settings.from_stdin &&
+      (!fs::exists(tasks) || fs::is_regular_file(tasks) || fs::is_directory(tasks)))
+    return nullptr;
+  const Descriptor opened(settings.from_stdin ? dup(STDIN_FILENO)
+                                              : open(tasks.c_str(), O_RDONLY | O_CLOEXEC));
+  auto kept = std::make_shared<const Spool>(opened.get(), settings.source.tasks_name);
+  settings.source.tasks = kept->path();
+  return kept;
+}
+
 } // namespace
 } // namespace command
 
@@ -225,14 +244,11 @@ std::unique_ptr<Job> prepare_commands(const Values& values, Pool& pool) {
   Settings settings = read_settings(values);
   if (settings.order.timeout_s == 0)
     settings.order.timeout_s = pool.options().timeout.count();
-  std::shared_ptr<const StandardInput> input;
+  std::shared_ptr<const Spool> input;
   Survey found;
   const auto [tasks, to_do] = pool.from_root([&] {
     accept_outputs(settings, values);
-    if (settings.from_stdin) {
-      input = std::make_shared<const StandardInput>();
-      settings.source.tasks = input->path();
-    }
+    input = spool(settings);
     found = survey(settings);
     return std::pair(found.tasks, found.tasks - found.tally.ended());
   });

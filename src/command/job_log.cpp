@@ -19,6 +19,8 @@
 namespace cleave::command {
 namespace {
 
+constexpr std::int64_t most_tasks = 10'000'000'000; // more is no log: each costs a bit
+
 constexpr std::string_view header = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\t"
                                     "Signal\tCommand\tRank\tMaxKiB";
 
@@ -93,10 +95,10 @@ std::optional<JobRecord> parse_record(std::string_view line) {
   const auto memory = take_right(line);
   const auto rank = take_right(line);
   if (!memory || !rank || !read_number(left[0], record.task) || record.task < 1 ||
-      !read_number(left[2], record.start_utc_s) || !read_number(left[3], record.runtime_s) ||
-      !read_number(left[5], record.received) || !read_number(left[6], record.exit_value) ||
-      !read_number(left[7], record.signal) || !read_number(*rank, record.rank) ||
-      !read_number(*memory, record.max_memory_kib))
+      record.task > most_tasks || !read_number(left[2], record.start_utc_s) ||
+      !read_number(left[3], record.runtime_s) || !read_number(left[5], record.received) ||
+      !read_number(left[6], record.exit_value) || !read_number(left[7], record.signal) ||
+      !read_number(*rank, record.rank) || !read_number(*memory, record.max_memory_kib))
     return std::nullopt;
   record.host = left[1];
   record.command = line;

@@ -49,7 +49,7 @@ private:
   bool tag_;
   std::size_t most_in_memory_;
   std::size_t in_memory_ = 0;
-  std::size_t next_ = 0; // the first that is not done
+  std::size_t next_ = 0;              // the first that is not done
   std::map<std::int64_t, Held> held_; // by number; those that have said anything
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_;
 };

@@ -69,8 +69,8 @@ Settings read_settings(const Values& values) {
   Settings settings;
   settings.from_stdin = values.text("tasks") == "-";
   settings.source = {.tasks = values.file("tasks"),
-                     .tasks_name = settings.from_stdin ? "standard input"
-                                                       : values.file("tasks").string(),
+                     .tasks_name =
+                         settings.from_stdin ? "standard input" : values.file("tasks").string(),
                      .command = values.text("template"),
                      .over = values.text("over"),
                      .csv = values.file("csv"),
@@ -95,7 +95,8 @@ std::vector<Parameter> command_parameters() {
   constexpr auto real = ParameterType::real;
   return {
       text("tasks", "file with a command a line; -: standard input"),
-      text("template", "command with {FIELD} of over or csv, {} a line of tasks, {task} its number"),
+      text("template",
+           "command with {FIELD} of over or csv, {} a line of tasks, {task} its number"),
       text("over", "values of fields: frame=1..100, x=0..90..10 eye=left,right"),
       text("csv", "CSV file whose first line names the fields"),
       on_off("shell", "false", "run each command by /bin/sh -c"),

@@ -72,7 +72,7 @@ Environment own_environment() {
 
 std::optional<Environment> launcher_environment() {
   for (pid_t process = getppid(); process > 1; process = parent_of(process)) {
-    const std::optional<Environment> environment = environment_of(process);
+    std::optional<Environment> environment = environment_of(process);
     if (!environment || !is_of_rank(*environment))
       return environment;
   }

@@ -121,8 +121,7 @@ TaskList::TaskList(const TaskSource& source) {
   const auto command = blaming("template", [&] {
     return std::make_shared<Template>(source.command, rows.names, source.shell);
   });
-  next_ = [rows, command, shell = source.shell](
-              std::int64_t number) -> std::optional<CommandTask> {
+  next_ = [rows, command, shell = source.shell](std::int64_t number) -> std::optional<CommandTask> {
     const std::optional<Row> row = rows.next();
     if (!row)
       return std::nullopt;
@@ -137,30 +136,30 @@ std::optional<CommandTask> TaskList::next() {
   return task;
 }
 
-StandardInput::StandardInput() {
+Spool::Spool(int from, const std::string& name) {
   const auto folder = std::filesystem::temp_directory_path();
   file_ = Descriptor(open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
   const auto refuse = [&](const char* what) {
-    return Error(ErrorKind::io, std::string(what) + ": " + std::strerror(errno) +
-                                    "; let TMPDIR name a folder with room, or write the tasks to "
-                                    "a file and name that",
-                 {folder.string(), 0, ""});
+    return Error(ErrorKind::io,
+                 std::string(what) + ": " + std::strerror(errno) +
+                     "; let TMPDIR name a folder with room, or write the tasks to "
+                     "a file and name that",
+                 {name, 0, ""});
   };
   if (!file_)
-    throw refuse("cannot keep the tasks of standard input");
+    throw refuse("cannot be kept");
   std::array<char, 65'536> block{};
   ssize_t count = 0;
-  while ((count = read(STDIN_FILENO, block.data(), block.size())) != 0) {
+  while ((count = read(from, block.data(), block.size())) != 0) {
     if (count < 0 && errno == EINTR)
       continue;
     if (count > 0 && write(file_.get(), block.data(), static_cast<std::size_t>(count)) == count)
       continue;
-    throw refuse(count < 0 ? "standard input cannot be read"
-                           : "cannot keep the tasks of standard input");
+    throw refuse(count < 0 ? "cannot be read" : "cannot be kept");
   }
 }
 
-std::filesystem::path StandardInput::path() const {
+std::filesystem::path Spool::path() const {
   return "/proc/self/fd/" + std::to_string(file_.get());
 }
 

@@ -49,11 +49,13 @@ private:
   std::int64_t number_ = 0;
 };
 
-/// All of standard input as a file without a name, which lives as long as this.
-class StandardInput {
+/// All that can be read once, such as standard input or a pipe, as a file without a name, which
+/// lives as long as this and can be read again.
+class Spool {
 public:
+  /// @param name of it in messages
   /// @throws Error io when it cannot be read, or there is no room for it
-  StandardInput();
+  Spool(int from, const std::string& name);
   /// What to open; any number of times.
   [[nodiscard]] std::filesystem::path path() const;
 

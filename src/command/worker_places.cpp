@@ -41,10 +41,10 @@ std::vector<WorkerPlace> worker_places(const Layout& layout, int rank) {
 
   std::vector<WorkerPlace> places;
   for (int t = 0; t < mine.threads; ++t)
-    places.push_back({dealt ? share(mine.cpus, t, mine.threads) : mine.cpus,
-                      {"CLEAVE_RANK=" + std::to_string(rank),
-                       "CLEAVE_NODE=" + std::to_string(mine.node), "OMP_NUM_THREADS=" + threads,
-                       "OPENBLAS_NUM_THREADS=" + threads}});
+    places.push_back(
+        {dealt ? share(mine.cpus, t, mine.threads) : mine.cpus,
+         {"CLEAVE_RANK=" + std::to_string(rank), "CLEAVE_NODE=" + std::to_string(mine.node),
+          "OMP_NUM_THREADS=" + threads, "OPENBLAS_NUM_THREADS=" + threads}});
   return places;
 }
 

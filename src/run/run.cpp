@@ -78,10 +78,12 @@ private:
   bool start() {
     if (!plan_.result.empty())
       job_->accept_result(plan_.result);
-    report_.start = {pool_.layout(),        plan_.workload,    values_.facts(),
-                     plan_.schedule.text(), job_->tasks(),     job_->leaves(),
-                     job_->memory_bytes(),  pool_.data_path(), files_.all(),
-                     plan_.dry_run ? job_->preview() : std::vector<std::string>()};
+    report_.start = {
+        pool_.layout(),       plan_.workload,
+        values_.facts(),      plan_.schedule.text(),
+        job_->tasks(),        job_->leaves(),
+        job_->memory_bytes(), pool_.data_path(),
+        files_.all(),         plan_.dry_run ? job_->preview() : std::vector<std::string>()};
     kept_.resume = job_->how_to_resume();
     report_.rate_unit = job_->rate().first;
     if (!plan_.dry_run)
