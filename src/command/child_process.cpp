@@ -17,7 +17,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <optional>
 #include <utility>
 
 namespace cleave::command {
@@ -141,7 +140,7 @@ public:
     poll(files.data(), files.size(), milliseconds_left());
     if (!ending_ && (files[3].revents != 0 || files[4].revents != 0))
       end();
-    if (deadline_ && Clock::now() >= *deadline_)
+    if (Clock::now() >= deadline_)
       ending_ ? kill() : time_out();
     siginfo_t info{};
     return waitid(P_PID, static_cast<id_t>(child_), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
@@ -174,10 +173,9 @@ private:
     constexpr std::int64_t most = 3'600'000;
     constexpr std::int64_t glance = 5; // where the kernel does not tell of the child's end
     std::int64_t left = ended_ ? most : glance;
-    if (deadline_)
-      left = std::min(
-          left, std::chrono::ceil<std::chrono::milliseconds>(*deadline_ - Clock::now()).count());
-    return static_cast<int>(std::max<std::int64_t>(left, 0));
+    const auto wait = deadline_ - std::min(Clock::now(), deadline_); // of what is due, none
+    left = std::min(left, std::chrono::ceil<std::chrono::milliseconds>(wait).count());
+    return static_cast<int>(left);
   }
 
   void time_out() {
@@ -194,13 +192,13 @@ private:
 
   void kill() {
     killpg(child_, SIGKILL);
-    deadline_.reset();
+    deadline_ = Clock::time_point::max();
   }
 
   pid_t child_;
   std::chrono::duration<double> kill_after_;
   Descriptor ended_;
-  std::optional<Clock::time_point> deadline_; // of the next signal
+  Clock::time_point deadline_ = Clock::time_point::max(); // of the next signal
   bool ending_ = false;
   bool timed_out_ = false;
 };
