@@ -318,8 +318,11 @@ TEST(ChildProcess, EndsWithItsGroup) {
       run_script("(trap '' TERM; sleep 60) & echo $!; wait; sleep 60", order);
   EXPECT_EQ(report.exit_value, -1);
   EXPECT_EQ(report.signal, SIGTERM);
-  while (is_alive(std::stoi(report.output))) // this test has a time limit
+  const int grandchild = std::stoi(report.output);
+  for (int i = 0; i < 1000 && is_alive(grandchild); ++i)
     usleep(10'000);
+  EXPECT_FALSE(is_alive(grandchild));
+  kill(grandchild, SIGKILL);
   EXPECT_EQ(run_script("trap '' TERM; sleep 60 & wait; sleep 60", order).signal, SIGKILL);
 }
 
