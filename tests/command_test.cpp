@@ -10,6 +10,7 @@
 #include "command/task_environment.hpp"
 #include "command/template.hpp"
 #include "command/worker_places.hpp"
+#include "job_run.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -20,6 +21,8 @@
 #include <string>
 #include <tuple>
 #include <vector>
+
+cleave::Workload command_workload();
 
 namespace cleave::command {
 namespace {
@@ -335,6 +338,24 @@ TEST(ChildProcess, EndsWhenItIsToldTo) {
   EXPECT_EQ(report.exit_value, 0);
   close(ends[0]);
   close(ends[1]);
+}
+
+TEST(CommandJob, IsTheSameBytesInEverySplit) {
+  const std::map<std::string, std::string> given = {{"template", "sh -c 'exit {code}'"},
+                                                    {"over", "code=0,0,1,0,2,0,0"}};
+  const auto one = cleave::testing::run_job(command_workload(), given);
+  EXPECT_EQ(one.verdict.kind, ErrorKind::failed_task);
+  EXPECT_THAT(one.verdict.how, HasSubstr("2 of 7 tasks failed, the first is task 3: exit value 1"));
+  for (const auto& split : cleave::testing::splits())
+    EXPECT_EQ(cleave::testing::run_job(command_workload(), given, split).bytes, one.bytes);
+}
+
+TEST(CommandJob, IsVerifiedWhenAllEndedWell) {
+  const auto answer =
+      cleave::testing::run_job(command_workload(), {{"template", "true {x}"}, {"over", "x=1..5"}});
+  EXPECT_EQ(answer.verdict.verify, Verify::ok);
+  EXPECT_EQ(answer.tasks, 5);
+  EXPECT_EQ(answer.work, 5);
 }
 
 } // namespace

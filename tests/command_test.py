@@ -376,11 +376,23 @@ class Resuming(Case):
                               output[1])
                 self.resume(list_of, done, tasks=20, **options)
 
-    def test_ctrl_c_during_long_tasks(self):
-        process = self.start(self.tasks("sh -c 'echo x > began; sleep 1000 & sleep 1000'"), "joblog=log")
-        self.assertTrue(wait_until((self.home / "began").exists))
-        process.send_signal(signal.SIGINT)
-        self.assertEqual(process.wait(timeout=20), 75)
+    def test_no_command_outlives_its_run(self):
+        def to_rank(number):
+            return lambda process: os.kill(self.ranks_of(process)[number], signal.SIGKILL)
+
+        def to_all(number):
+            return lambda process: process.send_signal(number)
+
+        for cut, ranks in [(to_all(signal.SIGINT), 0), (to_all(signal.SIGKILL), 0), (to_rank(0), 2),
+                           (to_rank(1), 2), (to_all(signal.SIGKILL), 2), (to_all(signal.SIGTERM), 2)]:
+            tasks = self.tasks(*["sh -c 'echo x > began$CLEAVE_TASK; sleep 1000 & sleep 1000'"] * 2)
+            process = self.start(tasks, ranks=ranks, threads=2 if ranks == 0 else 1)
+            self.assertTrue(wait_until(lambda: len(list(self.home.glob("began*"))) == 2))
+            cut(process)
+            self.assertNotEqual(process.wait(timeout=20), 0)
+            self.nobody_is_left()
+            for file in self.home.glob("began*"):
+                file.unlink()
 
     def test_a_torn_last_line_is_mended(self):
         list_of = self.tasks(*[NOTE.format(0)] * 6)
