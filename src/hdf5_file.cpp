@@ -153,6 +153,12 @@ File open_file(const std::filesystem::path& path, bool writable) {
                       "open it"));
 }
 
+hsize_t size_of(const File& file) {
+  hsize_t size = 0;
+  checked(H5Fget_filesize(file.get(), &size), "find the size");
+  return size;
+}
+
 void flush(const File& file) {
   checked(H5Fflush(file.get(), H5F_SCOPE_LOCAL), "write the file");
 }
@@ -188,6 +194,27 @@ Dataset create_dataset(hid_t parent, const char* name, hid_t type, const Shape& 
   return Dataset(
       checked(H5Dcreate2(parent, name, type, space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
               std::string("create dataset ") + name));
+}
+
+Dataset create_deflated_dataset(hid_t parent, const char* name, hid_t type, const Shape& shape,
+                                const Shape& chunk) {
+  const Properties creation = properties(H5P_DATASET_CREATE);
+  checked(H5Pset_obj_track_times(creation.get(), false), "set the times");
+  checked(H5Pset_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data()),
+          "set the chunks");
+  checked(H5Pset_shuffle(creation.get()), "set the filters");
+  checked(H5Pset_deflate(creation.get(), 6), "set the filters");
+  const Space space = space_of(shape);
+  return Dataset(
+      checked(H5Dcreate2(parent, name, type, space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
+              std::string("create dataset ") + name));
+}
+
+void write_chunk(const Dataset& dataset, const Shape& first, std::span<const std::byte> bytes) {
+  constexpr std::uint32_t all_filters = 0; // a mask of those to leave out
+  checked(H5Dwrite_chunk(dataset.get(), H5P_DEFAULT, all_filters, first.data(), bytes.size(),
+                         bytes.data()),
+          "write a chunk");
 }
 
 Dataset write_strings(hid_t parent, const char* name, std::span<const std::string> texts,

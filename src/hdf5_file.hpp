@@ -108,6 +108,8 @@ using Shape = std::vector<hsize_t>;
 [[nodiscard]] std::span<const std::byte> bytes_of(const File& file);
 /// Opens a file with the serial driver.
 [[nodiscard]] File open_file(const std::filesystem::path& path, bool writable);
+/// Bytes of a file, those included that have not been written yet.
+[[nodiscard]] hsize_t size_of(const File& file);
 /// Hands what was written to the kernel: a kill of this process takes nothing back.
 void flush(const File& file);
 
@@ -120,6 +122,12 @@ void flush(const File& file);
 /// @param fill one value in the file's type; nullptr: zeros
 [[nodiscard]] Dataset create_dataset(hid_t parent, const char* name, hid_t type, const Shape& shape,
                                      const void* fill = nullptr);
+/// Creates a dataset in chunks that go through the filters shuffle and deflate.
+[[nodiscard]] Dataset create_deflated_dataset(hid_t parent, const char* name, hid_t type,
+                                              const Shape& shape, const Shape& chunk);
+/// Writes a chunk that has been through the dataset's filters already.
+/// @param first the index of its first element
+void write_chunk(const Dataset& dataset, const Shape& first, std::span<const std::byte> bytes);
 /// Creates and writes a dataset of variable-length UTF-8 strings.
 Dataset write_strings(hid_t parent, const char* name, std::span<const std::string> texts,
                       const Shape& shape);

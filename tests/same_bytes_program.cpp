@@ -27,6 +27,7 @@ const std::map<std::string, std::map<std::string, std::string>>& parameters() {
         {"k", "10"},
         {"init", "kmeans++"},
         {"max_iterations", "8"}}},
+      {"mandelbrot", {{"columns", "200"}, {"rows", "123"}, {"limit", "200"}}},
       {"denoise",
        {{"input", CLEAVE_SOURCE_DIR "/tests/data/crop.png"},
         {"output", ""},

@@ -5,6 +5,7 @@ find_package(MPI REQUIRED COMPONENTS CXX)
 find_package(Boost REQUIRED COMPONENTS mpi serialization)
 find_package(Random123 REQUIRED)
 find_package(PNG REQUIRED)
+find_package(ZLIB REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_search_module(cleave_hdf5 REQUIRED IMPORTED_TARGET hdf5-openmpi hdf5) # Debian's name first
 pkg_check_modules(cleave_hwloc REQUIRED IMPORTED_TARGET hwloc)
