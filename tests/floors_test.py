@@ -65,6 +65,7 @@ OWNERS = {
     "mpi.h": {"session", "comm", "chunks", "provenance"},
     "nlohmann": {"data", "workload", "run", "app", "provenance"},
     "png.h": {"data"},
+    "primesieve.hpp": {"jobs"},
     "Random123": {"worker"},
     "spdlog": {"app"},
     "toml++": {"run"},

@@ -167,6 +167,9 @@ struct Workload {
   /// What a process must do before MPI begins in it, such as forking; called once where this
   /// workload is going to be run, or may be. Local. Empty: nothing.
   std::function<void()> before_mpi = {};
+  /// Why this build cannot run it, such as a library that was not there: told by lists, and to who
+  /// asks for it. Empty: it can.
+  std::string unavailable = {};
 };
 
 } // namespace cleave

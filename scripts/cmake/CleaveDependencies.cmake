@@ -19,3 +19,6 @@ find_package(nlohmann_json CONFIG REQUIRED)
 find_package(CLI11 CONFIG REQUIRED)
 find_package(fmt CONFIG REQUIRED)
 find_package(spdlog CONFIG REQUIRED)
+
+# Not needed: the workload primes says where it is missing.
+find_package(primesieve CONFIG QUIET)

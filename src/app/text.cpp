@@ -100,6 +100,13 @@ void mutter(const std::string& text) {
   std::fwrite(text.data(), 1, text.size(), stderr);
 }
 
+// Empty for a workload that can be run.
+std::string unavailable_text(const Workload& workload, std::size_t indent) {
+  return workload.unavailable.empty()
+             ? ""
+             : fmt::format("{:<{}}not available: {}\n", "", indent, workload.unavailable);
+}
+
 std::string range_column(const Parameter& parameter) {
   const std::string range = range_text(parameter);
   return parameter.unit.empty() ? range
@@ -198,7 +205,8 @@ std::string list_text(const std::vector<Workload>& workloads) {
     width = std::max(width, workload.name.size());
   std::string text;
   for (const Workload& workload : workloads)
-    text += fmt::format("{:<{}}  {}\n", workload.name, width, workload.summary);
+    text += fmt::format("{:<{}}  {}\n", workload.name, width, workload.summary) +
+            unavailable_text(workload, width + 2);
   return text + "\ncleave list NAME shows the parameters of one.\n";
 }
 
@@ -211,7 +219,8 @@ std::string workload_text(const Workload& workload) {
   for (const auto& row : rows)
     for (std::size_t c = 0; c < widths.size(); ++c)
       widths[c] = std::max(widths[c], row[c].size());
-  std::string text = workload.name + ": " + workload.summary + "\n\n";
+  std::string text =
+      workload.name + ": " + workload.summary + "\n" + unavailable_text(workload, 0) + "\n";
   for (const auto& row : rows) {
     std::string shown;
     for (std::size_t c = 0; c < widths.size(); ++c)

@@ -222,6 +222,9 @@ Plan make_plan(const Request& request, const std::optional<JobText>& job,
   else
     file.workload = request.job;
   const Workload& workload = find_workload(workloads, file.workload);
+  if (!workload.unavailable.empty())
+    throw Error(ErrorKind::bad_input,
+                "the workload " + workload.name + " is not available: " + workload.unavailable);
   add_parameters(file.parameters, request);
   const Values checked(workload.parameters, file.parameters);
   add_command_line(file.settings, request);
