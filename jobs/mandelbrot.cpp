@@ -159,7 +159,7 @@ std::int64_t Mandelbrot::batch_tasks() const {
 
 /// A batch comes in twice, packed for the way and as results; each worker has a band in hand.
 double Mandelbrot::memory_bytes() const {
-  return static_cast<double>(2 * batch_tasks() + 2 * workers_) * band_bytes(view()) +
+  return 2 * static_cast<double>(batch_tasks() + workers_) * band_bytes(view()) +
          static_cast<double>(view().rows) * (sizeof(RowSums) + sizeof(double)) +
          static_cast<double>(view().columns) * sizeof(double);
 }

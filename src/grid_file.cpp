@@ -108,7 +108,8 @@ struct GridFile::State {
 /// before it writes.
 /// @param bytes of numbers that are about to be written
 void GridFile::State::reserve(hsize_t bytes) {
-  const auto about = static_cast<hsize_t>(65'536 + 256 * bands); // what HDF5 writes on its own
+  const hsize_t about =
+      65'536 + hsize_t{256} * static_cast<hsize_t>(bands); // what HDF5 writes on its own
   const hsize_t needed = hdf5::size_of(file) + bytes + about;
   if (needed <= reserved)
     return;
@@ -141,7 +142,7 @@ GridFile::~GridFile() = default;
 void GridFile::append(std::span<const std::byte> packed) {
   state_->guarded([&] {
     state_->reserve(packed.size());
-    const auto row = static_cast<hsize_t>(state_->next * state_->band_rows);
+    const auto row = static_cast<hsize_t>(state_->next) * static_cast<hsize_t>(state_->band_rows);
     hdf5::write_chunk(state_->dataset, {row, 0}, packed);
     ++state_->next;
   });

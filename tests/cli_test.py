@@ -41,6 +41,15 @@ def png(width, height, grey=128):
             + chunk(b"IEND", b""))
 
 
+def chunks(data):
+    """(kind, where its data start, their size) of the chunks of a PNG."""
+    at = 8
+    while at < len(data):
+        size = int.from_bytes(data[at:at + 4], "big")
+        yield data[at + 4:at + 8], at + 8, size
+        at += size + 12
+
+
 class Case(unittest.TestCase):
     """A test in an empty directory of its own."""
 
@@ -102,7 +111,8 @@ class Help(Case):
 
     def test_list(self):
         text = self.succeed("list", ranks=2).stdout
-        for workload in ("denoise", "ep", "kmeans", "squares", "sum_squares"):
+        for workload in ("command", "denoise", "ep", "kmeans", "mandelbrot", "primes", "squares",
+                         "sum_squares"):
             self.assertEqual(len(re.findall(rf"^{workload} ", text, re.MULTILINE)), 1, text)
         text = self.succeed("list", "squares").stdout
         self.assertRegex(text, r"parameter +type +default +range")
@@ -237,6 +247,17 @@ REFUSED = [
     ("run kmeans -p k=1 -p input=rows.csv -p output=a.csv", "output: a.csv must end in .h5"),
     ("run kmeans -p k=1 -p input=rows.csv -p output=there.h5", "there.h5: output: exists already"),
     ("run kmeans -p k=1 -p input=there.h5:/x -p output=there.h5 --force", "is the input, which would be lost"),
+    ("run mandelbrot -p columns=0", "columns: must be 1 to 5e8, not 0"),
+    ("run mandelbrot -p limit=1.5", "limit: must be a whole number"),
+    ("run mandelbrot -p corners=1,2,3", "corners: must be LEFT,BOTTOM,RIGHT,TOP"),
+    ("run mandelbrot -p palette=pink", "palette: must be one of dusk"),
+    ("run mandelbrot -p width=1e-15", "width: is too small for so many pixels"),
+    ("run mandelbrot -p columns=5e8 -p rows=2e9", "columns: so large a picture needs "),
+    ("run mandelbrot -p output=a.jpg", "output: a.jpg must end in .png"),
+    ("run mandelbrot -p output=nowhere/a.png", "nowhere"),
+    ("run mandelbrot -p output=good.png", "good.png: output: exists already"),
+    ("run mandelbrot -p raw=folder.h5", "folder.h5: raw: is a directory"),
+    ("run mandelbrot -p raw=a.h5 -o a.h5", "is also what -o names"),
     ("run own.toml", "own.toml: output: would overwrite the job file; give it another name"),
     ("run own.toml -p output=linked.toml", "linked.toml: output: would overwrite the job file"),
     ("run ./job.h5 --force -o job.h5", "job.h5: -o: would overwrite the job file"),
@@ -254,6 +275,24 @@ REFUSED = [
     ("run squares --result nowhere/a.json", "nowhere"),
     ("run squares -o t.h5 --trace", "t.trace.h5"),
 ]
+
+
+# What the workload primes refuses, where the program has it.
+REFUSED_PRIMES = [
+    ("run primes -p b=2^64", "b: must be a whole number from 0 to 2^64-1, such as 1000000, 1e10 or "
+                             "2^64-1, not \"2^64\""),
+    ("run primes -p a=-1", "a: must be a whole number from 0 to 2^64-1"),
+    ("run primes -p a=1e9 -p b=1e9", "b: must be above a, 1000000000, not 1000000000"),
+    ("run primes -p output=a.h5", "output: a.h5 must end in .txt or .csv"),
+    ("run primes -p output=nowhere/a.txt", "nowhere"),
+    ("run primes.toml", "primes.toml:2: b: must be text in quotes, not a number"),
+]
+
+
+def has_primes():
+    """Whether the program was built with libprimesieve."""
+    text = subprocess.run([CLEAVE, "list", "primes"], text=True, capture_output=True, check=True).stdout
+    return "not available" not in text
 
 
 class Refusals(Case):
@@ -282,6 +321,7 @@ class Refusals(Case):
                 "parameter.toml": 'workload = "squares"\n[parameters]\nm = 1\n',
                 "type.toml": 'workload = "squares"\nparameters = {n = "5"}\n',
                 "workload.toml": 'workload = "square"\n', "nothing.toml": "",
+                "primes.toml": 'workload = "primes"\nparameters = {b = 1e6}\n',
                 "technique.toml": 'workload = "squares"\nschedule = "blok"\n',
                 "no_timings.toml": 'workload = "squares"\noutput.timings = ""\n',
                 "no_result.toml": 'workload = "squares"\noutput = {result = ""}\n',
@@ -308,6 +348,11 @@ class Refusals(Case):
 
     def test_under_mpirun(self):
         self.check(REFUSED, ranks=2, **AT_ONCE)
+
+    def test_primes(self):
+        refused = REFUSED_PRIMES if has_primes() else [("run primes", "is not available: ")]
+        self.check(refused)
+        self.check(refused[:1], ranks=2, **AT_ONCE)
 
     def test_mistyped_under_mpirun(self):
         self.check(MISTYPED[1:10:4], ranks=3)
@@ -453,6 +498,46 @@ class Runs(Case):
                                         "--force", ranks=3)["verified"])
             self.assertTrue((self.home / "out.png").exists())
 
+    def test_mandelbrot_writes_what_others_read(self):
+        self.succeed("run", "mandelbrot", "-q", "-p", "columns=60", "-p", "rows=41", "-p", "limit=80",
+                     "-p", "output=a.png", "-p", "raw=a.h5", "-o", "t.h5", "--result", "r.json", ranks=2)
+        with h5py.File(self.home / "a.h5") as file:
+            xs, ys, counts = file["x"][:], file["y"][:], file["count"][:]
+            self.assertEqual([file["count"].dims[i][0].name for i in (0, 1)], ["/y", "/x"])
+        for y, row in zip(ys, counts):
+            for x, count in zip(xs, row):
+                z, steps = 0, 0
+                while steps < 80 and abs(z := z * z + complex(x, y)) <= 16:
+                    steps += 1
+                self.assertEqual(count, steps, (x, y))
+        self.assertEqual(json.loads((self.home / "r.json").read_text())["inside"], (counts == 80).sum())
+        data, samples = (self.home / "a.png").read_bytes(), b""
+        for kind, start, size in chunks(data):
+            crc = int.from_bytes(data[start + size:start + size + 4], "big")
+            self.assertEqual(zlib.crc32(data[start - 4:start + size]), crc, kind)
+            samples += data[start:start + size] if kind == b"IDAT" else b""
+        rows = zlib.decompress(samples)
+        self.assertEqual(len(rows), 41 * (1 + 3 * 60))
+        for i, row in enumerate(counts):
+            line = bytearray(rows[181 * i:181 * (i + 1)])
+            self.assertEqual(line.pop(0), 1) # the filter Sub
+            for k in range(3, 180):
+                line[k] = (line[k] + line[k - 3]) % 256
+            black = [line[3 * k:3 * k + 3] == b"\0\0\0" for k in range(60)]
+            self.assertEqual(black, [count == 80 for count in row])
+
+    def test_primes_are_those_of_the_library(self):
+        if not has_primes():
+            self.skipTest("built without libprimesieve")
+        report = self.report("run", "primes", "-p", "b=1e8", "--result", "r.json", ranks=2)
+        self.assertEqual(report["result"], {"count": 5761455})
+        self.assertEqual(json.loads((self.home / "r.json").read_text()), {"count": 5761455})
+        report = self.report("run", "primes", "-p", "a=2^40", "-p", "b=2^40+1000", "-p", "output=a.txt")
+        self.assertTrue(report["verified"])
+        found = [int(line) - 2**40 for line in (self.home / "a.txt").read_text().split()]
+        self.assertEqual(found[:4], [15, 27, 55, 97]) # by trial division
+        self.assertEqual(len(found), report["result"]["count"])
+
     def test_paths_in_a_job_file_start_from_it(self):
         self.write("jobs/in.png", png(4, 4))
         self.write("jobs/a.toml", 'workload = "denoise"\nparameters = {input = "in.png"}\n'
@@ -476,7 +561,10 @@ class Runs(Case):
     def test_every_job_file_of_the_project_is_valid(self):
         (self.home / "results").mkdir()
         for file in sorted((REPOSITORY / "jobs").glob("*.toml")):
-            arguments = ["-p", f"output={self.home}/out.png"] if file.stem == "denoise" else []
+            if file.stem == "primes" and not has_primes():
+                continue
+            writes = file.stem in ("denoise", "mandelbrot")
+            arguments = ["-p", f"output={self.home}/out.png"] if writes else []
             self.assertTrue(self.report("run", str(file), *arguments, "--dry-run")["dry_run"], file)
 
     def test_the_answer_by_suffix(self):
@@ -688,6 +776,17 @@ class Failures(Case):
         self.assertEqual(self.files(), ["a.h5", "a.progress"])
         self.succeed("run", "squares", "-q", "-o", "a.h5", "--force")
         self.assertEqual(self.files(), ["a.h5"]) # the next run of that name has replaced it
+
+    def test_a_workload_that_was_not_built_says_why(self):
+        why = "not available: the program was built without a crystal ball\n"
+        text = self.succeed("list", program=FAULTY).stdout
+        self.assertRegex(text, rf"(?m)^unavailable +goes wrong on purpose\n +{why}")
+        self.assertEqual(text.count("not available"), 1)
+        self.assertIn(f"\n{why}", self.succeed("list", "unavailable", program=FAULTY).stdout)
+        for ranks in (0, 2):
+            run = self.succeed("run", "unavailable", "--dry-run", status=2, ranks=ranks, program=FAULTY)
+            self.assertEqual(run.stderr, f"cleave: error: the workload unavailable is {why}")
+        self.assertEqual(self.files(), [])
 
     def test_a_workload_may_refuse(self):
         run = self.succeed("run", "refuses", "-p", "n=3", status=2, ranks=3, program=FAULTY)

@@ -113,12 +113,21 @@ std::vector<Workload> faulty_workloads() {
     pool.from_root([&]() -> bool { throw values.error("n", "must be even"); });
     return nullptr;
   };
-  return {faulty("task", task),       faulty("last_rank", last_rank),
-          faulty("silent", silent),   faulty("terminates", terminates),
-          faulty("wrong", wrong),     faulty("unchecked", unchecked),
-          faulty("changes", changes), faulty("output", output),
-          faulty("slow", slow),       faulty("endless", endless),
-          faulty("good", {}),         refuses};
+  Workload unavailable = faulty("unavailable", {});
+  unavailable.unavailable = "the program was built without a crystal ball";
+  return {faulty("task", task),
+          faulty("last_rank", last_rank),
+          faulty("silent", silent),
+          faulty("terminates", terminates),
+          faulty("wrong", wrong),
+          faulty("unchecked", unchecked),
+          faulty("changes", changes),
+          faulty("output", output),
+          faulty("slow", slow),
+          faulty("endless", endless),
+          faulty("good", {}),
+          refuses,
+          unavailable};
 }
 
 } // namespace
