@@ -41,9 +41,9 @@ struct Settings {
   std::filesystem::path output;
 };
 
-/// About 0.1 ms of products, but enough rows that joining leaves is nothing beside.
+/// About 0.2 ms of products, but enough rows that joining leaves is nothing beside.
 std::int64_t leaf_rows(std::int64_t k, std::int64_t columns) {
-  return std::clamp<std::int64_t>(1'000'000 / (k * columns), 128, 512);
+  return std::clamp<std::int64_t>(2'500'000 / (k * columns), 128, 512);
 }
 
 std::vector<double> added(std::vector<double> left, const std::vector<double>& right) {

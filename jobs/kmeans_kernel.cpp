@@ -19,6 +19,7 @@
 #define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "jobs/kmeans_kernel.cpp" // compiled once for every instruction set
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -141,8 +142,11 @@ HWY_INLINE double take_row(const double* HWY_RESTRICT row, const double* HWY_RES
   Eight squares;
   squares.fill(hn::Zero(d));
   std::int64_t j = 0;
-  for (; j + 8 <= columns; j += 8)
+  for (; j + 8 <= columns; j += 8) {
+    if constexpr (summed) // tiles read a few rows at once, which the processor does not foresee
+      hwy::Prefetch(row + 2 * tile_rows * static_cast<std::size_t>(columns) + j);
     take_eight<summed>(row + j, centroid + j, summed ? sum + j : nullptr, squares);
+  }
   if (j < columns) {
     std::array<double, 8> rest{};
     std::array<double, 8> other{};
