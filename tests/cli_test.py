@@ -111,7 +111,7 @@ class Help(Case):
 
     def test_list(self):
         text = self.succeed("list", ranks=2).stdout
-        for workload in ("command", "denoise", "ep", "kmeans", "mandelbrot", "primes", "squares",
+        for workload in ("command", "denoise", "ep", "kmeans", "logreg", "mandelbrot", "primes", "squares",
                          "sum_squares"):
             self.assertEqual(len(re.findall(rf"^{workload} ", text, re.MULTILINE)), 1, text)
         text = self.succeed("list", "squares").stdout
@@ -258,6 +258,11 @@ REFUSED = [
     ("run mandelbrot -p output=good.png", "good.png: output: exists already"),
     ("run mandelbrot -p raw=folder.h5", "folder.h5: raw: is a directory"),
     ("run mandelbrot -p raw=a.h5 -o a.h5", "is also what -o names"),
+    ("run logreg -p input=rows.csv -p label=9", "label: there is no column \"9\""),
+    ("run logreg -p input=rows.csv -p rate=0.5,x", "rate: must be numbers of at least 0 between commas"),
+    ("run logreg -p input=rows.csv -p l2=0,1", "folds: must be at least 2 to compare 2 settings"),
+    ("run logreg -p input=rows.csv", "test_share: leaves no rows of the 2 to "),
+    ("run logreg -p input=same.csv", "label: its column holds one value alone"),
     ("run own.toml", "own.toml: output: would overwrite the job file; give it another name"),
     ("run own.toml -p output=linked.toml", "linked.toml: output: would overwrite the job file"),
     ("run ./job.h5 --force -o job.h5", "job.h5: -o: would overwrite the job file"),
@@ -307,7 +312,7 @@ class Refusals(Case):
         os.mkfifo(self.home / "pipe.toml")
         self.write("there.h5", "precious")
         self.write("t.trace.h5", "precious")
-        for name, text in {"rows.csv": "1,2\n3,4\n", "empty.csv": "", "ragged.csv": "1,2\n3\n",
+        for name, text in {"rows.csv": "1,2\n3,4\n", "same.csv": "1,2\n3,2\n", "empty.csv": "", "ragged.csv": "1,2\n3\n",
                            "nan.csv": "x,y\n1,2\n3,nan\n", "text.h5": "1,2\n"}.items():
             self.write(name, text)
         good = png(4, 4)

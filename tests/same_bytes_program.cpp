@@ -18,6 +18,12 @@ using cleave::DataPath;
 const std::map<std::string, std::map<std::string, std::string>>& parameters() {
   static const std::map<std::string, std::map<std::string, std::string>> all{
       {"command", {{"template", "sh -c 'exit {code}'"}, {"over", "code=0..5"}}},
+      {"logreg",
+       {{"input", CLEAVE_SOURCE_DIR "/data/digits.csv.gz"},
+        {"epochs", "3"},
+        {"batches", "2"},
+        {"folds", "2"},
+        {"l2", "0,0.01"}}},
       {"squares", {{"n", "1001"}}},
       {"sum_squares", {{"n", "0,1,1e6,3e6"}}},
       {"ep", {{"class", "S"}}},
