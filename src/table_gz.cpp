@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t block_bytes = std::int64_t{1} << 20; // dealt out at once
+constexpr std::int64_t dealt_bytes = std::int64_t{1} << 20; // dealt out at once
 
 struct GzTraits {
   using Value = gzFile;
@@ -73,7 +73,7 @@ Table read_gz(const Comm& comm, const fs::path& file, const TableOptions& option
   Table table = make_table(comm, form.shape, rows_of);
   const std::int64_t columns = form.shape.columns;
   const std::int64_t block_rows =
-      std::max(block_bytes / (columns * std::int64_t{sizeof(double)}), std::int64_t{1});
+      std::max(dealt_bytes / (columns * std::int64_t{sizeof(double)}), std::int64_t{1});
 
   std::optional<Lines> lines;
   std::vector<double> block;

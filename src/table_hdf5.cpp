@@ -12,8 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t block_bytes = std::int64_t{1}
-                                     << 20; // read at once where columns are dropped
+constexpr std::int64_t read_bytes = std::int64_t{1} << 20; // read at once where columns are dropped
 
 /// Rows and columns of a dataset of numbers; no rows and columns of any other.
 std::array<std::int64_t, 2> size_of(const hdf5::Dataset& dataset) {
@@ -103,7 +102,7 @@ void read_block(const hdf5::Dataset& dataset, TaskRange rows, double* out) {
 void read_kept(const hdf5::Dataset& dataset, const Form& form, TaskRange rows, double* out) {
   const auto columns = std::ssize(form.kept);
   const std::int64_t step =
-      std::max(block_bytes / (columns * std::int64_t{sizeof(double)}), std::int64_t{1});
+      std::max(read_bytes / (columns * std::int64_t{sizeof(double)}), std::int64_t{1});
   std::vector<double> block;
   for (std::int64_t first = rows.first; first < rows.last; first += step) {
     const TaskRange some{first, std::min(first + step, rows.last)};

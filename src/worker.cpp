@@ -1,5 +1,6 @@
 #include "cleave/worker.hpp"
 
+#include <Random123/philox.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,11 +20,14 @@ std::uint32_t high(std::uint64_t x) {
 
 // The counter holds task (64 bits), call (32) and block (32); the key is the seed.
 RandomStream::RandomStream(std::uint64_t seed, std::uint32_t call, std::uint64_t task) noexcept
-    : key_{{low(seed), high(seed)}}, counter_{{0, call, low(task), high(task)}} {}
+    : key_{low(seed), high(seed)}, counter_{0, call, low(task), high(task)} {}
 
 RandomStream::result_type RandomStream::operator()() noexcept {
   if (used_ == 4) {
-    block_ = r123::Philox4x32()(counter_, key_);
+    using Philox = r123::Philox4x32;
+    const auto [a, b, c, d] = counter_;
+    const Philox::ctr_type drawn = Philox()({{a, b, c, d}}, {{key_[0], key_[1]}});
+    std::ranges::copy(drawn.v, block_.begin());
     ++counter_[0];
     used_ = 0;
   }

@@ -17,6 +17,7 @@ import tempfile
 import time
 import unittest
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -338,15 +339,21 @@ class Refusals(Case):
         os.link(self.home / "good.png", self.home / "hard.png")
 
     def check(self, refused, **options):
+        def start(line):
+            # Launchers that share a TMPDIR remove each other's folders.
+            with tempfile.TemporaryDirectory() as own:
+                return self.start(*line.split(), TMPDIR=own, **options)
+
         before = self.contents()
-        for line, message in refused:
+        with ThreadPoolExecutor(4) as threads:  # launchers wait most of their time
+            runs = list(threads.map(start, [line for line, _ in refused]))
+        for (line, message), run in zip(refused, runs):
             with self.subTest(line):
-                run = self.start(*line.split(), **options)
                 self.assertEqual(run.returncode, 2, run.stdout + run.stderr)
                 self.assertEqual(run.stdout, "")
                 self.assertRegex(run.stderr, r"\Acleave: error: [^\n]*\n\Z")
                 self.assertIn(message, run.stderr)
-                self.assertEqual(self.contents(), before)
+        self.assertEqual(self.contents(), before)
 
     def test_alone(self):
         self.check(MISTYPED + REFUSED)

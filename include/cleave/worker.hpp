@@ -2,9 +2,9 @@
 /// What a task may ask of the worker that runs it: who it is, state of its own, random numbers.
 #pragma once
 
-#include <Random123/philox.h>
 #include <sys/types.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -37,9 +37,9 @@ public:
   double uniform() noexcept { return static_cast<double>((*this)() >> 11) * 0x1.0p-53; }
 
 private:
-  r123::Philox4x32::key_type key_;
-  r123::Philox4x32::ctr_type counter_;
-  r123::Philox4x32::ctr_type block_{};
+  std::array<std::uint32_t, 2> key_;
+  std::array<std::uint32_t, 4> counter_;
+  std::array<std::uint32_t, 4> block_{};
   int used_ = 4; // 32-bit words of block_ already handed out
 };
 

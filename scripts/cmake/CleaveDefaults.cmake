@@ -32,7 +32,9 @@ add_library(cleave_warnings INTERFACE)
 target_compile_options(cleave_warnings INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion $<$<BOOL:${CLEAVE_WERROR}>:-Werror>
   # GCC 12 sees overlaps in `"text" + string` where there are none (GCC bug 105651).
-  $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>)
+  $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>
+  # In a unity build GCC takes a type of an anonymous namespace for one of a header.
+  $<$<AND:$<BOOL:${CMAKE_UNITY_BUILD}>,$<CXX_COMPILER_ID:GNU>>:-Wno-subobject-linkage>)
 
 # cleave_target(name [EXPORT_NAME name-in-namespace]): include paths, warnings, alias cleave::name.
 function(cleave_target target)

@@ -15,7 +15,6 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/cleaveConfigVersion.cmake
 install(FILES
   ${PROJECT_BINARY_DIR}/cleaveConfig.cmake
   ${PROJECT_BINARY_DIR}/cleaveConfigVersion.cmake
-  ${CMAKE_CURRENT_LIST_DIR}/FindRandom123.cmake
   DESTINATION ${package_dir})
 
 # A static library makes its users link what it needs itself.

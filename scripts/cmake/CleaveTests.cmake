@@ -69,7 +69,7 @@ endfunction()
 # cleave_mpi_test(name [RANKS n...] [SOURCES f...] [LIBRARIES l...] [LABELS l...] [TIMEOUT s]
 #   [ENVIRONMENT NAME=value...])
 # A program of tests under mpi_main.cpp: the ctests name.n, one for each number of ranks (1 2 3 4
-# unless told). Its files must not use ASSERT_ macros: a rank that leaves a test alone leaves the
+# unless told); those of 4 ranks are slow. Its files must not use ASSERT_ macros: a rank that leaves a test alone leaves the
 # others in a collective.
 function(cleave_mpi_test name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "RANKS;SOURCES;LIBRARIES;LABELS;ENVIRONMENT")
@@ -93,7 +93,11 @@ function(cleave_mpi_test name)
     add_test(NAME ${name}.${ranks}
       COMMAND ${MPIEXEC_EXECUTABLE} -q ${MPIEXEC_NUMPROC_FLAG} ${ranks}
         $<TARGET_FILE:${name}> --patience=${patience})
-    cleave_test_properties(${name}.${ranks} LABELS mpi ${arg_LABELS}
+    set(labels mpi ${arg_LABELS})
+    if(ranks EQUAL 4)
+      list(APPEND labels slow)
+    endif()
+    cleave_test_properties(${name}.${ranks} LABELS ${labels}
       TIMEOUT ${arg_TIMEOUT} PROCESSORS ${ranks} ENVIRONMENT ${arg_ENVIRONMENT})
   endforeach()
 endfunction()

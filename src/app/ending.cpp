@@ -16,7 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto grace = 3s;
+constexpr auto grace_to_end = 3s;
 
 // Who tells: the smallest of these over all ranks. An error of one's own comes before the news that
 // another has left, and both before no error; then the lowest rank; its status comes along.
@@ -28,7 +28,7 @@ std::uint64_t standing(const Ending& mine, int rank) {
 }
 
 bool arrives(MPI_Request& request, bool in_a_hurry) {
-  const auto deadline = std::chrono::steady_clock::now() + grace;
+  const auto deadline = std::chrono::steady_clock::now() + grace_to_end;
   auto nap = 20us;
   for (int done = 0;;) {
     MPI_Test(&request, &done, MPI_STATUS_IGNORE);

@@ -9,7 +9,7 @@
 namespace cleave::command {
 namespace {
 
-Error bad(const std::string& message) {
+Error bad_quoting(const std::string& message) {
   return {ErrorKind::bad_input, message};
 }
 
@@ -53,7 +53,7 @@ private:
   void read_single() {
     const auto end = rest_.find('\'');
     if (end == std::string_view::npos)
-      throw bad("a single quote is not closed");
+      throw bad_quoting("a single quote is not closed");
     word_ += rest_.substr(0, end);
     rest_.remove_prefix(end + 1);
   }
@@ -68,12 +68,12 @@ private:
                           std::string_view("$`\"\\").find(rest_.front()) != std::string_view::npos;
       word_ += escape ? take() : c;
     }
-    throw bad("a double quote is not closed");
+    throw bad_quoting("a double quote is not closed");
   }
 
   char escaped() {
     if (rest_.empty())
-      throw bad("ends in a backslash, which quotes nothing");
+      throw bad_quoting("ends in a backslash, which quotes nothing");
     return take();
   }
 
@@ -88,7 +88,8 @@ private:
     static constexpr std::array operators = {"|", "||", "&",  "&&",  ";",    ">",
                                              "<", ">>", "2>", "2>>", "2>&1", "&>"};
     if (std::find(operators.begin(), operators.end(), word_) != operators.end())
-      throw bad(in_quotes(word_) + " is for a shell; ask for one by shell=true, or quote it");
+      throw bad_quoting(in_quotes(word_) +
+                        " is for a shell; ask for one by shell=true, or quote it");
   }
 
   std::string_view rest_;
@@ -100,7 +101,7 @@ private:
 
 std::vector<std::string> shell_words(std::string_view line) {
   if (line.find('\0') != std::string_view::npos)
-    throw bad("has a NUL character, which no argument can hold");
+    throw bad_quoting("has a NUL character, which no argument can hold");
   return Reader(line).words();
 }
 

@@ -10,7 +10,7 @@
 namespace cleave::command {
 namespace {
 
-Error bad(const std::string& message) {
+Error bad_template(const std::string& message) {
   return {ErrorKind::bad_input, message};
 }
 
@@ -26,7 +26,7 @@ Template::Template(std::string_view text, const std::vector<std::string>& names,
     for (const std::string& word : shell_words(text))
       words_.push_back(pieces(word, known));
   if (words_.empty() || words_.front().empty())
-    throw bad("must name a program");
+    throw bad_template("must name a program");
 }
 
 Template::Word Template::pieces(std::string_view word, const std::vector<std::string>& names) {
@@ -39,18 +39,18 @@ Template::Word Template::pieces(std::string_view word, const std::vector<std::st
       continue;
     }
     if (c == '}')
-      throw bad("a closing brace has no opening one; write }} for a brace");
+      throw bad_template("a closing brace has no opening one; write }} for a brace");
     if (c != '{') {
       text += c;
       continue;
     }
     const auto end = word.find('}', i);
     if (end == std::string_view::npos)
-      throw bad("an opening brace has no closing one; write {{ for a brace");
+      throw bad_template("an opening brace has no closing one; write {{ for a brace");
     const std::string name(word.substr(i + 1, end - i - 1));
     const auto found = std::find(names.begin(), names.end(), name);
     if (found == names.end())
-      throw bad(unknown_name("field", name, names));
+      throw bad_template(unknown_name("field", name, names));
     pieces.push_back({std::exchange(text, {}), -1});
     pieces.push_back({{}, static_cast<int>(found - names.begin())});
     i = end;
