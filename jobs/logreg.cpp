@@ -41,7 +41,7 @@ public:
     const TaskRange own = matrix_.own();
     for (std::int64_t row = own.first; row < own.last; ++row)
       labels_.push_back(class_of(matrix_.row(row)));
-    for (std::int64_t row = 0; row < tasks(); ++row)
+    for (std::int64_t row = 0; row < matrix_.shape.rows; ++row)
       test_rows_ += part_of(settings_, row) < 0 ? 1 : 0;
   }
 

@@ -55,7 +55,8 @@ void Engine::run_team(std::int64_t units, const std::function<void(Worker&)>& wo
   }
   team_->run([&](int thread) {
     const auto at = static_cast<std::size_t>(thread);
-    crew_[at].begin_call(options_.seed, call_, stop_, watchdog ? &watches_[at] : nullptr);
+    crew_[at].begin_call(options_.seed, call_ - repeated_, {stop_, call_},
+                         watchdog ? &watches_[at] : nullptr);
     hands_[at].group = 1;
     work(crew_[at]);
   });

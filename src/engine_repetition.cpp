@@ -50,7 +50,9 @@ RankTimes get_times(Unpacker& from) {
 
 void Engine::begin_repetition() {
   (void)open({"begin_repetition", 0}, [] { return RootPart{}; });
-  ++repetition_;
+  if (++repetition_ == 0)
+    first_repetition_ = call_;
+  repeated_ = call_ - first_repetition_;
   if (comm_.nodes() > 1) // each time: clocks drift apart
     offset_ = comm_.clock_offset();
   current_ = {};
@@ -98,6 +100,7 @@ Repetition Engine::end_repetition() {
     counters_.chunks_done += hand.chunks;
   }
   (void)open({"end_repetition", 0}, [] { return RootPart{}; });
+  repeated_ = 0;
   clock_.enter(Phase::write);
   Packer packer;
   put(packer, counters_);

@@ -56,7 +56,7 @@ Frame Crew::perform(int thread, Frame order) {
     if (!order.whole())
       throw std::bad_alloc();
     Worker& worker = workers_[static_cast<std::size_t>(thread)];
-    worker.begin_call(seed_, 0, nullptr, watch(thread, order.header.timeout));
+    worker.begin_call(seed_, 0, {}, watch(thread, order.header.timeout));
     std::vector<std::byte> bytes = run_task(worker, task, [&] {
       Packer result;
       thunks_[order.header.word](worker, std::move(order.payload), result);

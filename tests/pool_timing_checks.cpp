@@ -133,6 +133,17 @@ void check_random(Pool& pool) {
     numbers.insert(numbers.end(), expected[i].begin(), expected[i].end());
   std::ranges::sort(numbers);
   EXPECT_TRUE(std::ranges::adjacent_find(numbers) == numbers.end()); // none comes twice
+
+  std::vector<Draws> repeated; // what is repeated draws the same
+  for (int i = 0; i < 3; ++i) {
+    own.begin_repetition();
+    repeated.push_back(draw(own));
+    (void)own.end_repetition();
+  }
+  EXPECT_NE(repeated[0], draws);
+  EXPECT_EQ(repeated[1], repeated[0]);
+  EXPECT_EQ(repeated[2], repeated[0]);
+  EXPECT_NE(draw(own), repeated[0]);
 }
 
 void check_timings(Pool& pool) {

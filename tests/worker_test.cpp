@@ -98,7 +98,7 @@ TEST(RandomStream, ServesTheStandardDistributions) {
 
 TEST(Worker, BeginsTheStreamOfItsTaskAnew) {
   Worker worker(1, 2, 7);
-  worker.begin_call(11, 5, nullptr);
+  worker.begin_call(11, 5);
   worker.begin_task(42);
   EXPECT_EQ(worker.random()(), RandomStream(11, 5, 42)());
   EXPECT_EQ(worker.random()(), RandomStream(11, 5, 42)());
@@ -137,7 +137,7 @@ TEST(Worker, HearsThatItsCallHasFailed) {
   Worker worker(0, 0, 0);
   EXPECT_FALSE(worker.stop_requested());
   std::atomic<std::uint32_t> failed{4};
-  worker.begin_call(0, 5, &failed);
+  worker.begin_call(0, 2, {.last = &failed, .own = 5});
   EXPECT_FALSE(worker.stop_requested()); // that was the call before
   failed = 5;
   EXPECT_TRUE(worker.stop_requested());

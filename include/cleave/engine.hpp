@@ -271,6 +271,8 @@ private:
   std::mutex failures_mutex_;
   std::vector<TaskFailure> failures_;
   std::uint32_t call_ = 0;
+  std::uint32_t first_repetition_ = 0;    // number of the call that began it
+  std::uint32_t repeated_ = 0;            // calls since then, where a repetition begins
   std::int64_t units_ = 0;                // of the current call
   std::optional<Supply> supply_;          // of the last call that was drawn on several nodes
   std::atomic<std::int64_t> own_next_{0}; // of chunks that this rank's threads draw from its own

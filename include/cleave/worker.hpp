@@ -78,6 +78,12 @@ private:
   std::atomic<pid_t> thread_ = 0;
 };
 
+/// How a worker hears that the call it works for has failed.
+struct FailedCall {
+  const std::atomic<std::uint32_t>* last = nullptr; ///< number of the last call that failed
+  std::uint32_t own = 0;                            ///< number of the worker's call
+};
+
 } // namespace detail
 
 /// One thread of one rank that computes. Belongs to its thread: not thread-safe.
@@ -101,24 +107,27 @@ public:
   }
 
   /// The random stream of the current task (of the leaf's first task in reduce_ranges), from its
-  /// beginning.
+  /// beginning. Each repetition of a run numbers its calls as the first one did, so that it draws
+  /// the same.
   [[nodiscard]] RandomStream random() const noexcept { return {seed_, call_, task_}; }
   /// Whether the call has failed already, or the task's time is over: long tasks should look now
   /// and then, and return early or throw. About 1 ns, 30 ns where there is a time-out.
   [[nodiscard]] bool stop_requested() const noexcept {
-    return (stop_ != nullptr && stop_->load(std::memory_order_relaxed) == call_) ||
+    return (failed_.last != nullptr &&
+            failed_.last->load(std::memory_order_relaxed) == failed_.own) ||
            (watch_ != nullptr && watch_->late());
   }
 
   /// For the Pool: which task comes now.
   void begin_task(std::int64_t task) noexcept { task_ = static_cast<std::uint64_t>(task); }
   /// For the Pool: which call comes now.
+  /// @param call of the random streams, together with the seed
   /// @param watch of this worker, where its tasks are timed
-  void begin_call(std::uint64_t seed, std::uint32_t call, const std::atomic<std::uint32_t>* stop,
+  void begin_call(std::uint64_t seed, std::uint32_t call, detail::FailedCall failed = {},
                   detail::Watch* watch = nullptr) noexcept {
     seed_ = seed;
     call_ = call;
-    stop_ = stop;
+    failed_ = failed;
     watch_ = watch;
   }
   /// For the Pool.
@@ -131,8 +140,8 @@ private:
   std::uint64_t seed_ = 0;
   std::uint32_t call_ = 0;
   std::uint64_t task_ = 0;
-  const std::atomic<std::uint32_t>* stop_ = nullptr; // the number of the last call that failed
-  detail::Watch* watch_ = nullptr;                   // where tasks are timed
+  detail::FailedCall failed_;
+  detail::Watch* watch_ = nullptr; // where tasks are timed
   std::map<std::type_index, std::shared_ptr<void>> locals_;
 };
 
