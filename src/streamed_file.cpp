@@ -40,6 +40,8 @@ StreamedFile& StreamedFile::operator=(StreamedFile&&) noexcept = default;
 StreamedFile::~StreamedFile() = default;
 
 void StreamedFile::append(std::span<const std::byte> bytes) {
+  if (bytes.empty()) // of which there may be no address
+    return;
   state_->require(std::fwrite(bytes.data(), 1, bytes.size(), state_->stream.get()) == bytes.size(),
                   "write it");
 }
