@@ -217,7 +217,7 @@ TEST(Mandelbrot, OddSizesAndASinglePixel) {
   const Session session;
   Pool pool(session, {.threads = 2});
   for (const auto& [columns, rows] : {std::pair{"1", "1"}, {"1", "999"}, {"12345", "2"}}) {
-    const auto job = prepared(pool, {{"columns", columns}, {"rows", "1000"}, {"width", "0.1"}});
+    const auto job = prepared(pool, {{"columns", columns}, {"rows", rows}, {"width", "0.1"}});
     job->run(pool);
     if (pool.is_root()) {
       EXPECT_EQ(job->check().verify, Verify::ok) << job->check().how;

@@ -18,7 +18,7 @@ endif()
 
 if(CLEAVE_SANITIZE)
   add_compile_options(-fsanitize=${CLEAVE_SANITIZE} -fno-sanitize-recover=all
-    -fno-omit-frame-pointer -g)
+    -fno-omit-frame-pointer -g1) # lines for the stacks of reports
   add_link_options(-fsanitize=${CLEAVE_SANITIZE})
 endif()
 if(CLEAVE_NATIVE)
