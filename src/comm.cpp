@@ -51,24 +51,33 @@ void Comm::in_process(int ranks, const std::function<void(Comm&)>& body, CommOpt
   const CommOptions settled = checked(std::move(options));
   const auto hub = thread_hub();
   std::vector<std::exception_ptr> failed(static_cast<std::size_t>(ranks));
+  const auto rank_left = [](int rank, const std::string& reason) {
+    return "rank " + std::to_string(rank) + " has left: " + reason;
+  };
   std::vector<std::jthread> threads;
   for (int r = 0; r < ranks; ++r)
     threads.emplace_back([&, r] {
       try {
         Comm comm(thread_transport(hub, r, ranks, settled));
         comm.yield_at_once(true);
+        // Who leaves because another has left names the other: it may be the quicker to say so.
+        const auto leave = [&](const std::string& reason) {
+          comm.leave(reason);
+          const auto first = comm.transport_->meeting().departure();
+          close(*hub, first ? first->text.data() : rank_left(r, reason));
+        };
         try {
           body(comm);
         } catch (const std::exception& error) {
-          comm.leave(error.what()); // which may be that another has left: both are named then
+          leave(error.what());
           throw;
         } catch (...) {
-          comm.leave("an exception ended it");
+          leave("an exception ended it");
           throw;
         }
       } catch (...) {
         failed[static_cast<std::size_t>(r)] = std::current_exception();
-        close(*hub, "rank " + std::to_string(r) + " has left: an exception ended it");
+        close(*hub, rank_left(r, "an exception ended it"));
       }
     });
   threads.clear();

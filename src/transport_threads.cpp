@@ -30,8 +30,14 @@ Ranks ranks_as_threads(int count, int ranks_per_node) {
 class ThreadHub {
 public:
   void put(int from, int to, std::span<const std::byte> bytes) {
+    put_each(from, std::span(&to, 1), bytes);
+  }
+
+  /// To several at once: the first to hear may close the hub, and the last has heard by then.
+  void put_each(int from, std::span<const int> to, std::span<const std::byte> bytes) {
     const std::lock_guard lock(mutex_);
-    boxes_[{from, to}].emplace_back(bytes.begin(), bytes.end());
+    for (const int each : to)
+      boxes_[{from, each}].emplace_back(bytes.begin(), bytes.end());
     news_.notify_all();
   }
 
@@ -148,9 +154,10 @@ public:
   void broadcast(std::span<std::byte> bytes, int root) override {
     if (rank_ != root)
       return receive(bytes, root);
-    for (int r = 0; r < count(); ++r)
-      if (r != root)
-        send(bytes, r);
+    std::vector<int> others(ranks_.node.size());
+    std::iota(others.begin(), others.end(), 0);
+    std::erase(others, root);
+    hub_->put_each(root, others, bytes);
   }
 
   void all_gather(std::span<const std::byte> mine, std::byte* all) override {
@@ -185,8 +192,7 @@ public:
         all.highest[i] = std::max(all.highest[i], theirs.highest[i]);
       }
     }
-    for (std::size_t l = 1; l < leaders.size(); ++l)
-      send(bytes, leaders[l]);
+    hub_->put_each(rank_, std::span(leaders).subspan(1), bytes);
     return all;
   }
 

@@ -139,8 +139,10 @@ TEST(PainterTest, PaintsTurnsOfThePalette) {
 
 TEST(Mandelbrot, SameBytesAndFilesAtEveryLayout) {
   const Session session;
-  if (Comm(session).is_root())
+  const Comm comm(session);
+  if (comm.is_root())
     std::filesystem::remove_all(folder()); // what a killed test left
+  comm.barrier();                          // or another rank may make the folder meanwhile
   const auto png = folder() / "a.png";
   const auto raw = folder() / "a.h5";
   std::vector<std::byte> bytes;

@@ -211,8 +211,10 @@ TEST(PiecesTest, AreLongWhereTheRootCostsMuchAndManyWhereThereIsMuch) {
 
 TEST(PrimesJob, SameBytesAndFilesAtEveryLayout) {
   const Session session;
-  if (Comm(session).is_root())
+  const Comm comm(session);
+  if (comm.is_root())
     std::filesystem::remove_all(folder()); // what a killed test left
+  comm.barrier();                          // or another rank may make the folder meanwhile
   const auto output = folder() / "a.txt";
   for (const bool listing : {false, true}) {
     std::vector<std::byte> bytes;
