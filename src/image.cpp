@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <cstring>
 #include <new>
+#include <system_error>
 #include <utility>
 
 namespace cleave {
@@ -141,11 +142,16 @@ ImageHeader read_header(const Reader& reader, const std::filesystem::path& file)
   return header_of(reader);
 }
 
-/// Deflate packs 1032 bytes into one at best.
+/// Deflate packs 1032 bytes into one at best: a file too short for its pixels is refused before
+/// memory is taken.
 void refuse_too_short(const Reader& reader, const ImageHeader& header,
                       const std::filesystem::path& file) {
-  const double row_bytes = static_cast<double>(png_get_rowbytes(reader.png(), reader.info()));
-  refuse_short_image(header, file, "PNG", row_bytes * static_cast<double>(header.height), 1032);
+  const double pixels_bytes = static_cast<double>(png_get_rowbytes(reader.png(), reader.info())) *
+                              static_cast<double>(header.height);
+  std::error_code failure;
+  const auto file_bytes = std::filesystem::file_size(file, failure);
+  if (!failure && pixels_bytes > 1032.0 * static_cast<double>(file_bytes))
+    refuse_image(file, "is a damaged PNG image: too short for " + pixels_text(header));
 }
 
 /// Asks libpng for whole samples of 8 or 16 bits in this machine's byte order, without palettes

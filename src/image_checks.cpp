@@ -19,10 +19,6 @@ double memory_of_this_machine() {
   return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
 }
 
-std::string pixels_text(const ImageHeader& header) {
-  return std::to_string(header.width) + " x " + std::to_string(header.height) + " pixels";
-}
-
 } // namespace
 
 void refuse_image(const std::filesystem::path& file, const std::string& message) {
@@ -52,6 +48,10 @@ OpenedImage open_image(const std::filesystem::path& file, const std::string& kin
   return {std::move(opened), std::move(start)};
 }
 
+std::string pixels_text(const ImageHeader& header) {
+  return std::to_string(header.width) + " x " + std::to_string(header.height) + " pixels";
+}
+
 double memory_for_images() {
   return memory_of_this_machine() / 2;
 }
@@ -64,15 +64,6 @@ void refuse_image_beyond_memory(const ImageHeader& header, const std::filesystem
                            std::to_string(std::llround(needed / 1e6)) +
                            " MB: more than half of this machine's memory (" +
                            std::to_string(std::llround(memory_of_this_machine() / 1e6)) + " MB)");
-}
-
-void refuse_short_image(const ImageHeader& header, const std::filesystem::path& file,
-                        const char* format, double bytes, double ratio) {
-  std::error_code failure;
-  const auto file_bytes = std::filesystem::file_size(file, failure);
-  if (!failure && bytes > ratio * static_cast<double>(file_bytes))
-    refuse_image(file, std::string("is a damaged ") + format + " image: too short for " +
-                           pixels_text(header));
 }
 
 void require_whole_image(const Image& image, const std::filesystem::path& file) {

@@ -33,20 +33,15 @@ struct OpenedImage {
 /// @throws Error bad_input when missing, empty or no regular file
 OpenedImage open_image(const std::filesystem::path& file, const std::string& kind);
 
+/// "640 x 480 pixels"
+std::string pixels_text(const ImageHeader& header);
+
 /// Half of this machine's memory: what an image may take at most. Bytes.
 double memory_for_images();
 
 /// A header may claim any size: one that this machine cannot hold is refused before memory is
 /// taken. @throws Error bad_input
 void refuse_image_beyond_memory(const ImageHeader& header, const std::filesystem::path& file);
-
-/// A file too short for its pixels is refused before memory is taken.
-/// @param format "PNG" or "TIFF"
-/// @param bytes of the pixels as they are in the file before they are packed
-/// @param ratio how many bytes are packed into one at best
-/// @throws Error bad_input
-void refuse_short_image(const ImageHeader& header, const std::filesystem::path& file,
-                        const char* format, double bytes, double ratio);
 
 /// Refuses what no format can write: sizes beyond 2^31 - 1, samples that do not fill the image.
 /// @throws Error bad_input

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 #include <new>
 #include <span>
 #include <string>
@@ -33,8 +34,12 @@ int on_tiff_error(TIFF*, void* problem, const char*, const char* format, va_list
   return 1; // handled
 }
 
-int on_tiff_warning(TIFF*, void*, const char*, const char*, va_list) {
-  return 1; // handled
+/// Warnings are of tags that nobody knows, but for those of JPEG: data so damaged that libjpeg has
+/// made some up.
+int on_tiff_warning(TIFF* tiff, void* problem, const char* module, const char* format,
+                    va_list values) {
+  const bool of_jpeg = module != nullptr && std::strcmp(module, "JPEGLib") == 0;
+  return of_jpeg ? on_tiff_error(tiff, problem, module, format, values) : 1;
 }
 
 /// Owns libtiff's state of one file.
@@ -46,7 +51,7 @@ public:
     if (options == nullptr)
       throw std::bad_alloc();
     TIFFOpenOptionsSetErrorHandlerExtR(options, on_tiff_error, &problem_);
-    TIFFOpenOptionsSetWarningHandlerExtR(options, on_tiff_warning, nullptr);
+    TIFFOpenOptionsSetWarningHandlerExtR(options, on_tiff_warning, &problem_);
     TIFFOpenOptionsSetMaxSingleMemAlloc(options, static_cast<tmsize_t>(memory_for_images()));
     tiff_ = TIFFOpenExt(path.c_str(), mode, options);
     TIFFOpenOptionsFree(options);
@@ -215,55 +220,31 @@ TiffBlocks blocks_of(const Tiff& file, const TiffLayout& layout) {
   return {layout.width, std::min(rows, layout.height), samples, false};
 }
 
-/// How many bytes one byte of the file becomes at best; 0 where nothing is known.
-double most_packed(int compression) {
-  switch (compression) {
-  case COMPRESSION_NONE:
-    return 1;
-  case COMPRESSION_PACKBITS:
-    return 64;
-  case COMPRESSION_LZW:
-    return 2731; // strings of at most 4096 bytes in codes of 12 bits
-  case COMPRESSION_DEFLATE:
-  case COMPRESSION_ADOBE_DEFLATE:
-    return 1032;
-  default:
-    return 0;
-  }
-}
-
-/// Refuses a header that claims more than memory or the file hold. A claim is the whole image, or
-/// one of its blocks, which may be larger than the image.
-void require_room(const ImageHeader& claim, const TiffLayout& layout,
-                  const std::filesystem::path& file) {
-  refuse_image_beyond_memory(claim, file);
-  const double bytes = static_cast<double>(claim.width) * static_cast<double>(claim.height) *
-                       claim.channels * (claim.bits / 8);
-  if (const double ratio = most_packed(layout.compression); ratio > 0)
-    refuse_short_image(claim, file, "TIFF", bytes, ratio);
-}
-
 /// Reads the blocks of a file one after the other.
 class TiffReader {
 public:
   TiffReader(const Tiff& file, const TiffLayout& layout, const std::filesystem::path& name)
       : file_(file), layout_(layout), blocks_(blocks_of(file, layout)), name_(name) {
-    require_room({blocks_.width, blocks_.height, blocks_.samples, layout.bits}, layout, name);
+    // A tile may be larger than the image.
+    refuse_image_beyond_memory({blocks_.width, blocks_.height, blocks_.samples, layout.bits}, name);
     block_bytes_ = bytes_of(blocks_.height);
     TIFF* tiff = file.get();
     // A block of no pixels would never end, one of another size would not fit.
     if (block_bytes_ == 0 ||
         block_bytes_ != (blocks_.tiled ? TIFFTileSize(tiff) : TIFFStripSize(tiff)))
       refuse_damaged(name, file, "its tiles or strips have no proper size");
-    block_.resize(static_cast<std::size_t>(block_bytes_ + 1) / 2);
+    block_ = std::make_unique_for_overwrite<std::uint16_t[]>(
+        static_cast<std::size_t>(block_bytes_ + 1) / 2);
   }
 
   void read(Image& image) {
-    const int planes = layout_.samples / blocks_.samples;
-    for (int plane = 0; plane < planes; ++plane)
+    image.samples.reserve(
+        static_cast<std::size_t>(layout_.width * layout_.height * layout_.samples));
+    for (int plane = 0; plane * blocks_.samples < layout_.samples; ++plane)
       for (std::int64_t top = 0; top < layout_.height; top += blocks_.height)
         for (std::int64_t left = 0; left < layout_.width; left += blocks_.width) {
           read_block(left, top, plane);
+          make_room(top, image);
           place_block(left, top, plane, image);
         }
   }
@@ -282,11 +263,20 @@ private:
         blocks_.tiled ? block_bytes_ : bytes_of(std::min(blocks_.height, layout_.height - top));
     const std::int64_t got =
         blocks_.tiled
-            ? TIFFReadEncodedTile(tiff, TIFFComputeTile(tiff, x, y, 0, sample), block_.data(),
+            ? TIFFReadEncodedTile(tiff, TIFFComputeTile(tiff, x, y, 0, sample), block_.get(),
                                   wanted)
-            : TIFFReadEncodedStrip(tiff, TIFFComputeStrip(tiff, y, sample), block_.data(), wanted);
-    if (got != wanted)
+            : TIFFReadEncodedStrip(tiff, TIFFComputeStrip(tiff, y, sample), block_.get(), wanted);
+    if (got != wanted || !file_.problem().empty())
       refuse_damaged(name_, file_, "it ends early");
+  }
+
+  /// Touches the image's memory only as its rows come: a damaged file that claims millions of them
+  /// ends before.
+  void make_room(std::int64_t top, Image& image) const {
+    const std::int64_t rows = std::min(top + blocks_.height, layout_.height);
+    const auto samples = static_cast<std::size_t>(rows * layout_.width * layout_.samples);
+    if (samples > image.samples.size())
+      image.samples.resize(samples);
   }
 
   void place_block(std::int64_t left, std::int64_t top, int plane, Image& image) const {
@@ -297,9 +287,9 @@ private:
       std::uint16_t* to = &image.samples[static_cast<std::size_t>(
           ((top + y) * layout_.width + left) * layout_.samples + plane)];
       if (layout_.bits == 16)
-        place_row(block_.data() + from, columns, to);
+        place_row(block_.get() + from, columns, to);
       else
-        place_row(reinterpret_cast<const std::uint8_t*>(block_.data()) + from, columns, to);
+        place_row(reinterpret_cast<const std::uint8_t*>(block_.get()) + from, columns, to);
     }
   }
 
@@ -317,7 +307,7 @@ private:
   TiffBlocks blocks_;
   const std::filesystem::path& name_;
   std::int64_t block_bytes_ = 0;
-  std::vector<std::uint16_t> block_;
+  std::unique_ptr<std::uint16_t[]> block_;
 };
 
 /// From light that counts from white.
@@ -411,12 +401,10 @@ ImageHeader read_tiff_header(const std::filesystem::path& file) {
 Image read_tiff(const std::filesystem::path& file) {
   const Tiff opened(file, "rm");
   const TiffLayout layout = layout_of(opened, file);
-  require_room(layout.header(), layout, file);
-  TiffReader reader(opened, layout, file);
+  refuse_image_beyond_memory(layout.header(), file);
 
   Image image{layout.width, layout.height, layout.samples, layout.bits, {}};
-  image.samples.resize(static_cast<std::size_t>(image.width * image.height * image.channels));
-  reader.read(image);
+  TiffReader(opened, layout, file).read(image);
   if (layout.photometric == PHOTOMETRIC_MINISWHITE)
     invert(image);
   if (layout.premultiplied)
