@@ -315,8 +315,7 @@ void Denoise::accept_result(const std::filesystem::path& file) const {
   if (headers_.size() > 1)
     Job::accept_result(file);
   else if (!is_image_name(file))
-    throw Error(ErrorKind::bad_input,
-                "the answer is an image: its name must be one of " + image_formats(),
+    throw Error(ErrorKind::bad_input, "the answer is an image: its name " + name_rule(),
                 {file.string(), 0, {}});
 }
 

@@ -91,8 +91,7 @@ void accept_outputs(const Values& values, const std::vector<fs::path>& files) {
   refuse_same_names(values, files);
   for (const fs::path& file : files)
     if (!is_image_name(file))
-      refuse(": " + file.filename().string() + " names no format; images must end in " +
-             image_formats());
+      refuse(": " + file.filename().string() + " names no format; it " + name_rule());
 }
 
 void accept_output(const Values& values) {
@@ -101,7 +100,7 @@ void accept_output(const Values& values) {
   if (names_several(values.file("input")))
     refuse("is the name of one image, but the input names several; give outputs=DIRECTORY");
   if (!is_image_name(output))
-    refuse(output.string() + " must be the name of an image, " + image_formats());
+    refuse(output.string() + " " + name_rule());
   if (fs::is_directory(output))
     refuse(output.string() + " is a directory");
   const fs::path folder = output.has_parent_path() ? output.parent_path() : ".";
@@ -194,6 +193,10 @@ void add_noise(Photographs& all, double deviation, std::uint64_t seed) {
 }
 
 } // namespace
+
+std::string name_rule() {
+  return "must end in .png, .tif or .tiff: images are written as " + image_formats();
+}
 
 std::int64_t sample_count(const ImageHeader& header) noexcept {
   return header.width * header.height * header.channels;

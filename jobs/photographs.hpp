@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace cleave {
@@ -21,6 +22,9 @@ struct Photographs {
 
   [[nodiscard]] std::size_t count() const noexcept { return headers.size(); }
 };
+
+/// What an image's name must be like, for messages: "must end in ...".
+[[nodiscard]] std::string name_rule();
 
 /// Samples of an image. Local.
 [[nodiscard]] std::int64_t sample_count(const ImageHeader& header) noexcept;

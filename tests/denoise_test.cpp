@@ -371,7 +371,7 @@ TEST(Denoise, bad_inputs_are_refused_before_work) {
                  "must be a directory");
   expect_refusal(pool, {{"input", folder() / "g*.png"}, {"outputs", "/nowhere/a"}}, "outputs",
                  "/nowhere");
-  expect_refusal(pool, {{"input", folder() / "{g,s}*.png"}}, "input", "no such file");
+  expect_refusal(pool, {{"input", folder() / "{g,s}*.png"}}, "input", "matches no file");
   expect_refusal(pool, {{"input", folder() / "[gs]*.png"}, {"clean", good}}, "clean",
                  "a directory");
   expect_refusal(pool, {{"input", folder() / "[gs]*.png"}, {"clean", folder() / "nothing"}},
