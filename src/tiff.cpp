@@ -237,16 +237,19 @@ public:
         static_cast<std::size_t>(block_bytes_ + 1) / 2);
   }
 
-  void read(Image& image) {
-    image.samples.reserve(
-        static_cast<std::size_t>(layout_.width * layout_.height * layout_.samples));
+  /// @return all samples; their memory is taken once a block is read, since files that claim
+  ///   millions of rows and are damaged end there
+  std::vector<std::uint16_t> read() {
+    std::vector<std::uint16_t> samples;
     for (int plane = 0; plane * blocks_.samples < layout_.samples; ++plane)
       for (std::int64_t top = 0; top < layout_.height; top += blocks_.height)
         for (std::int64_t left = 0; left < layout_.width; left += blocks_.width) {
           read_block(left, top, plane);
-          make_room(top, image);
-          place_block(left, top, plane, image);
+          samples.resize(
+              static_cast<std::size_t>(layout_.width * layout_.height * layout_.samples));
+          place_block(left, top, plane, samples);
         }
+    return samples;
   }
 
 private:
@@ -270,21 +273,13 @@ private:
       refuse_damaged(name_, file_, "it ends early");
   }
 
-  /// Touches the image's memory only as its rows come: a damaged file that claims millions of them
-  /// ends before.
-  void make_room(std::int64_t top, Image& image) const {
-    const std::int64_t rows = std::min(top + blocks_.height, layout_.height);
-    const auto samples = static_cast<std::size_t>(rows * layout_.width * layout_.samples);
-    if (samples > image.samples.size())
-      image.samples.resize(samples);
-  }
-
-  void place_block(std::int64_t left, std::int64_t top, int plane, Image& image) const {
+  void place_block(std::int64_t left, std::int64_t top, int plane,
+                   std::vector<std::uint16_t>& samples) const {
     const std::int64_t rows = std::min(blocks_.height, layout_.height - top);
     const std::int64_t columns = std::min(blocks_.width, layout_.width - left);
     for (std::int64_t y = 0; y < rows; ++y) {
       const auto from = static_cast<std::size_t>(y * blocks_.width * blocks_.samples);
-      std::uint16_t* to = &image.samples[static_cast<std::size_t>(
+      std::uint16_t* to = &samples[static_cast<std::size_t>(
           ((top + y) * layout_.width + left) * layout_.samples + plane)];
       if (layout_.bits == 16)
         place_row(block_.get() + from, columns, to);
@@ -377,7 +372,7 @@ bool write_strips(TIFF* tiff, const Image& image) {
 void write_pixels(const std::filesystem::path& path, const std::filesystem::path& file,
                   const Image& image) {
   // Offsets of a classic TIFF have 32 bits; what cannot be packed grows a little.
-  const bool big = static_cast<double>(image.samples.size()) * (image.bits / 8) > 4e9;
+  const bool big = image.samples.size() * (image.bits == 16 ? 2 : 1) > 4'000'000'000;
   errno = 0;
   const Tiff opened(path, big ? "w8" : "w");
   if (opened.get() == nullptr)
@@ -403,8 +398,8 @@ Image read_tiff(const std::filesystem::path& file) {
   const TiffLayout layout = layout_of(opened, file);
   refuse_image_beyond_memory(layout.header(), file);
 
-  Image image{layout.width, layout.height, layout.samples, layout.bits, {}};
-  TiffReader(opened, layout, file).read(image);
+  Image image{layout.width, layout.height, layout.samples, layout.bits,
+              TiffReader(opened, layout, file).read()};
   if (layout.photometric == PHOTOMETRIC_MINISWHITE)
     invert(image);
   if (layout.premultiplied)
