@@ -503,6 +503,17 @@ TEST_F(TiffTest, what_libtiff_writes_without_its_end_is_damaged) {
   EXPECT_THAT(refusal(file(changed)), HasSubstr("damaged TIFF image"));
 }
 
+TEST_F(TiffTest, pixels_that_libjpeg_makes_up_are_damage) {
+  if (TIFFIsCODECConfigured(COMPRESSION_JPEG) == 0)
+    GTEST_SKIP() << "this libtiff has no JPEG";
+  write(folder_ / "whole.tif", pattern(64, 64, 1, 8),
+        {.name = "JPEG", .mode = "wl", .compression = COMPRESSION_JPEG, .rows = 64});
+  std::string content = content_of(folder_ / "whole.tif");
+  EXPECT_EQ(refusal(file(content)), "accepted");
+  content.replace(content.size() / 2, 2, "\xFF\xD9"); // the end of a JPEG image
+  EXPECT_THAT(refusal(file(content)), HasSubstr("damaged TIFF image"));
+}
+
 TEST_F(TiffTest, claims_take_no_memory) {
   const auto claim = [this](std::uint32_t width, std::uint32_t height, const Form& form) {
     write(folder_ / "given.tif", pattern(16, 16, 1, 8), form, [&](TIFF* tiff) {
