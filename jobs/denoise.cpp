@@ -1,122 +1,125 @@
-/// Removes noise from a photograph by non-local means: row bands with their halo are scattered,
+/// Removes noise from photographs by non-local means: row bands with their halo are scattered,
 /// filtered and gathered. The file to copy for a workload on images or grids.
 #include "cleave/data.hpp"
 #include "cleave/error.hpp"
 #include "cleave/pool.hpp"
 #include "cleave/workload.hpp"
 #include "jobs/non_local_means.hpp"
-
-#include <unistd.h>
+#include "jobs/photographs.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
-#include <numbers>
 #include <optional>
 #include <sstream>
 
 namespace cleave {
 namespace {
 
-/// What root holds; empty on the other ranks.
-struct Pictures {
-  Image input;                ///< noise included
-  std::optional<Image> clean; ///< what the answer is compared with
-};
-
 std::uint16_t round_half_up(double sample) {
   return static_cast<std::uint16_t>(std::floor(sample + 0.5));
 }
 
-/// The peak signal-to-noise ratio over the colours, in dB; infinite for equal images.
-double psnr(const Image& image, const Image& clean) {
+/// The sum of squares of what the colours of two images differ by, in shares of the full range.
+struct Gap {
   double squares = 0;
   double count = 0;
-  for (std::size_t i = 0; i < image.samples.size(); ++i) {
-    if (static_cast<int>(i % static_cast<std::size_t>(image.channels)) >= image.colours())
-      continue;
-    const double gap = (static_cast<double>(image.samples[i]) - clean.samples[i]) / image.full();
-    squares += gap * gap;
-    count += 1;
+
+  void add(const ImageHeader& header, std::span<const std::uint16_t> image,
+           std::span<const std::uint16_t> clean) {
+    const auto channels = static_cast<std::size_t>(header.channels);
+    const std::size_t colours = channels < 3 ? 1 : 3;
+    const double full = header.bits == 16 ? 65'535 : 255;
+    for (std::size_t i = 0; i < image.size(); ++i) {
+      if (i % channels >= colours)
+        continue;
+      const double gap = (static_cast<double>(image[i]) - clean[i]) / full;
+      squares += gap * gap;
+      count += 1;
+    }
   }
-  return squares > 0 ? 10 * std::log10(count / squares) : std::numeric_limits<double>::infinity();
-}
-
-/// Adds Gaussian noise to the colours, each row from a stream of its own (Box and Muller, 1958,
-/// doi:10.1214/aoms/1177706645).
-void add_noise(Image& image, double deviation, std::uint64_t seed) {
-  std::size_t at = 0;
-  for (std::int64_t y = 0; y < image.height; ++y) {
-    RandomStream random(seed, 0, static_cast<std::uint64_t>(y));
-    for (std::int64_t x = 0; x < image.width; ++x, at += static_cast<std::size_t>(image.channels))
-      for (std::size_t c = 0; c < static_cast<std::size_t>(image.colours()); ++c) {
-        const double radius = std::sqrt(-2 * std::log(1 - random.uniform()));
-        const double normal = radius * std::cos(2 * std::numbers::pi * random.uniform());
-        const double noisy = image.samples[at + c] + normal * deviation * image.full();
-        image.samples[at + c] =
-            round_half_up(std::clamp(noisy, 0.0, static_cast<double>(image.full())));
-      }
+  /// The peak signal-to-noise ratio, in dB; infinite for equal images.
+  [[nodiscard]] double psnr() const {
+    return squares > 0 ? 10 * std::log10(count / squares) : std::numeric_limits<double>::infinity();
   }
+};
+
+/// Rows in a band, by the image alone: many enough that the rows that neighbouring bands both look
+/// at cost little, few enough that workers find bands.
+std::int64_t grain(const ImageHeader& header) {
+  return std::clamp<std::int64_t>(header.height / 16, 4, 32);
 }
 
-bool is_png(const std::filesystem::path& file) {
-  return file.extension() == ".png" || file.extension() == ".PNG";
+Leaves bands_of(const ImageHeader& header) {
+  return Leaves(header.height, grain(header), header.height);
 }
 
-/// Non-local means of one image. A task is a row.
+/// Non-local means of one or several images. A task is a band of rows.
 class Denoise : public Job {
 public:
-  Denoise(const ImageHeader& whole, const nlm::Settings& settings, Pictures pictures,
-          std::filesystem::path output)
-      : whole_(whole), settings_(settings), pictures_(std::move(pictures)),
-        output_(std::move(output)) {}
+  Denoise(std::vector<ImageHeader> headers, const nlm::Settings& settings, Photographs given,
+          std::filesystem::path output, std::filesystem::path outputs)
+      : headers_(std::move(headers)), settings_(settings), given_(std::move(given)),
+        output_(std::move(output)), outputs_(std::move(outputs)) {}
 
-  [[nodiscard]] std::int64_t tasks() const override { return whole_.height; }
-  [[nodiscard]] std::int64_t leaves() const override { return row_leaves().count(); }
+  [[nodiscard]] std::int64_t tasks() const override {
+    std::int64_t bands = 0;
+    for (const ImageHeader& header : headers_)
+      bands += bands_of(header).count();
+    return bands;
+  }
   [[nodiscard]] double work() const override {
-    return static_cast<double>(whole_.width) * static_cast<double>(whole_.height);
+    double pixels = 0;
+    for (const ImageHeader& header : headers_)
+      pixels += static_cast<double>(header.width) * static_cast<double>(header.height);
+    return pixels;
   }
   [[nodiscard]] std::string unit() const override { return "pixels"; }
   [[nodiscard]] std::pair<std::string, double> rate() const override { return {"Mpixel/s", 1e-6}; }
   [[nodiscard]] double memory_bytes() const override {
-    const int images = pictures_.clean ? 3 : 2;
-    return work() * whole_.channels * sizeof(std::uint16_t) * images;
+    double samples = 0;
+    for (const ImageHeader& header : headers_)
+      samples += static_cast<double>(sample_count(header));
+    return samples * sizeof(std::uint16_t) * (given_.clean.empty() ? 2 : 3);
   }
 
   void run(Pool& pool) override;
   [[nodiscard]] Verdict check() override;
   [[nodiscard]] std::span<const std::byte> result() const override {
-    return std::as_bytes(std::span(answer_.samples));
+    return std::as_bytes(std::span(answers_));
   }
   [[nodiscard]] Summary summary() const override;
-  void write_outputs() override {
-    if (!output_.empty())
-      write_png(output_, answer_);
-  }
-  void write_result(const std::filesystem::path& file) const override { write_png(file, answer_); }
-  void accept_result(const std::filesystem::path& file) const override {
-    if (!is_png(file))
-      throw Error(ErrorKind::bad_input, "the answer is an image: its name must end in .png",
-                  {file.string(), 0, {}});
-  }
+  [[nodiscard]] std::vector<std::string> details() const override;
+  void write_outputs() override;
+  void write_result(const std::filesystem::path& file) const override;
+  void accept_result(const std::filesystem::path& file) const override;
 
 private:
-  /// Rows in a leaf, by the image alone: many enough that the rows that neighbouring leaves both
-  /// look at cost little, few enough that workers find leaves.
-  [[nodiscard]] std::int64_t grain() const {
-    return std::clamp<std::int64_t>(whole_.height / 16, 4, 32);
-  }
-  [[nodiscard]] Leaves row_leaves() const { return Leaves(tasks(), grain(), tasks()); }
-  [[nodiscard]] std::vector<std::int64_t> pixels_to_check() const;
-  [[nodiscard]] bool right(std::int64_t pixel) const;
+  [[nodiscard]] Image answer(std::size_t image) const;
+  [[nodiscard]] std::vector<std::int64_t> pixels_to_check(const ImageHeader& header) const;
+  [[nodiscard]] std::int64_t wrong_pixel(std::size_t image,
+                                         const std::vector<std::int64_t>& pixels) const;
+  [[nodiscard]] std::optional<double> psnr(std::size_t image,
+                                           const std::vector<std::uint16_t>& samples) const;
+  [[nodiscard]] Verdict compare(const std::string& how) const;
 
-  ImageHeader whole_;
+  std::vector<ImageHeader> headers_;
   nlm::Settings settings_;
-  Pictures pictures_;
+  Photographs given_; // root
   std::filesystem::path output_;
-  Image answer_;
+  std::filesystem::path outputs_;
+  std::vector<std::uint16_t> answers_; // root
 };
+
+Image make_image(const ImageHeader& header, std::span<const std::uint16_t> samples) {
+  return {
+      header.width, header.height, header.channels, header.bits, {samples.begin(), samples.end()}};
+}
+
+Image Denoise::answer(std::size_t image) const {
+  return make_image(headers_[image], samples_of(headers_, answers_, image));
+}
 
 /// Memory of one worker.
 struct Workspace {
@@ -125,166 +128,210 @@ struct Workspace {
 };
 
 void Denoise::run(Pool& pool) {
-  const std::int64_t width = whole_.width * whole_.channels;
-  const BandShape shape{.rows = whole_.height,
-                        .in_width = width,
-                        .out_width = width,
-                        .halo = settings_.r + settings_.f,
-                        .grain = grain()};
-  answer_ = {whole_.width, whole_.height, whole_.channels, whole_.bits, {}};
-  answer_.samples = pool.map_bands<std::uint16_t>(
-      [whole = whole_, settings = settings_](TaskRange rows, TaskRange in_rows,
-                                             std::span<const std::uint16_t> in,
-                                             std::span<std::uint16_t> out, Worker& worker) {
+  std::vector<BandShape> shapes;
+  for (const ImageHeader& header : headers_)
+    shapes.push_back({.rows = header.height,
+                      .in_width = header.width * header.channels,
+                      .out_width = header.width * header.channels,
+                      .halo = settings_.r + settings_.f,
+                      .grain = grain(header)});
+  answers_.clear();
+  answers_ = pool.map_bands<std::uint16_t>(
+      [this](std::int64_t image, TaskRange rows, TaskRange in_rows,
+             std::span<const std::uint16_t> in, std::span<std::uint16_t> out, Worker& worker) {
         auto& [scratch, values] = worker.local<Workspace>();
         values.resize(out.size());
-        nlm::filter_rows({whole, settings, rows, in_rows, in, values}, scratch);
+        nlm::filter_rows(
+            {headers_[static_cast<std::size_t>(image)], settings_, rows, in_rows, in, values},
+            scratch);
         std::transform(values.begin(), values.end(), out.begin(), round_half_up);
       },
-      pictures_.input.samples, shape);
+      given_.samples, shapes);
 }
 
 /// All pixels of a small image. Of a larger one its corners and pixels drawn from the first and
-/// last rows of leaves, where a wrong halo would show: as many as the definition does in about 0.1
-/// s.
-std::vector<std::int64_t> Denoise::pixels_to_check() const {
+/// last rows of bands, where a wrong halo would show: as many as the definition does in about 0.1
+/// s, over all images.
+std::vector<std::int64_t> Denoise::pixels_to_check(const ImageHeader& header) const {
   const double differences =
-      (2.0 * settings_.f + 1) * (2.0 * settings_.f + 1) * pictures_.input.colours();
+      (2.0 * settings_.f + 1) * (2.0 * settings_.f + 1) * (header.channels < 3 ? 1 : 3);
   const double weights = (2.0 * settings_.r + 1) * (2.0 * settings_.r + 1);
-  const auto count =
-      static_cast<std::int64_t>(std::max(64.0, 3e7 / (weights * (differences + 20))));
-  const std::int64_t all = whole_.width * whole_.height;
+  const double share = 3e7 / (weights * (differences + 20)) / static_cast<double>(headers_.size());
+  const double least = std::max(8.0, 64.0 / static_cast<double>(headers_.size()));
+  const auto count = static_cast<std::int64_t>(std::max(least, share));
+  const std::int64_t all = header.width * header.height;
   std::vector<std::int64_t> pixels;
   if (all <= count) {
     for (std::int64_t i = 0; i < all; ++i)
       pixels.push_back(i);
     return pixels;
   }
-  pixels = {0, whole_.width - 1, all - whole_.width, all - 1};
-  const Leaves leaves = row_leaves();
+  pixels = {0, header.width - 1, all - header.width, all - 1};
+  const Leaves bands = bands_of(header);
   RandomStream random(0, 0, 0);
   const auto below = [&](std::int64_t n) {
     return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(n));
   };
-  while (static_cast<std::int64_t>(pixels.size()) < count) {
-    const TaskRange rows = leaves.tasks_of(below(leaves.count()));
-    pixels.push_back((below(2) == 0 ? rows.first : rows.last - 1) * whole_.width +
-                     below(whole_.width));
+  while (std::ssize(pixels) < count) {
+    const TaskRange rows = bands.tasks_of(below(bands.count()));
+    pixels.push_back((below(2) == 0 ? rows.first : rows.last - 1) * header.width +
+                     below(header.width));
   }
   return pixels;
 }
 
-/// Whether the answer at a pixel is the definition's value, rounded; either neighbour of a tie.
-bool Denoise::right(std::int64_t pixel) const {
-  std::array<double, 4> defined{};
-  nlm::define_pixel(pictures_.input, settings_, pixel / whole_.width, pixel % whole_.width,
-                    defined);
-  const std::uint16_t* samples =
-      &answer_.samples[static_cast<std::size_t>(pixel) * static_cast<std::size_t>(whole_.channels)];
-  for (int c = 0; c < whole_.channels; ++c)
-    if (std::abs(samples[c] - defined[static_cast<std::size_t>(c)]) > 0.5 + 1e-9)
-      return false;
-  return true;
+/// The first pixel whose answer is not the definition's value, rounded (either neighbour of a tie);
+/// -1: none.
+std::int64_t Denoise::wrong_pixel(std::size_t image,
+                                  const std::vector<std::int64_t>& pixels) const {
+  const ImageHeader& header = headers_[image];
+  const Image input = make_image(header, samples_of(headers_, given_.samples, image));
+  const std::span<const std::uint16_t> answer = samples_of(headers_, answers_, image);
+  for (const std::int64_t pixel : pixels) {
+    std::array<double, 4> defined{};
+    nlm::define_pixel(input, settings_, pixel / header.width, pixel % header.width, defined);
+    for (int c = 0; c < header.channels; ++c) {
+      const std::uint16_t sample = answer[static_cast<std::size_t>(pixel * header.channels + c)];
+      if (std::abs(sample - defined[static_cast<std::size_t>(c)]) > 0.5 + 1e-9)
+        return pixel;
+    }
+  }
+  return -1;
 }
 
 Verdict Denoise::check() {
-  if (answer_.samples.size() != pictures_.input.samples.size())
+  if (answers_.size() != given_.samples.size())
     return {Verify::failed, "the answer is not of the input's size"};
-  const std::vector<std::int64_t> pixels = pixels_to_check();
-  const auto wrong =
-      std::find_if(pixels.begin(), pixels.end(), [&](std::int64_t i) { return !right(i); });
+  std::size_t checked = 0;
   std::ostringstream how;
-  if (wrong != pixels.end()) {
-    how << "the pixel in row " << *wrong / whole_.width << ", column " << *wrong % whole_.width
-        << " is not what the definition gives";
-    return {Verify::failed, how.str()};
+  for (std::size_t i = 0; i < headers_.size(); ++i) {
+    const std::vector<std::int64_t> pixels = pixels_to_check(headers_[i]);
+    if (const std::int64_t wrong = wrong_pixel(i, pixels); wrong >= 0) {
+      how << "the pixel in row " << wrong / headers_[i].width << ", column "
+          << wrong % headers_[i].width;
+      if (headers_.size() > 1)
+        how << " of " << given_.files[i].filename().string();
+      how << " is not what the definition gives";
+      return {Verify::failed, how.str()};
+    }
+    checked += pixels.size();
   }
-  how << pixels.size() << " pixels equal the plain definition";
-  if (!pictures_.clean)
-    return {Verify::ok, how.str()};
-  const double before = psnr(pictures_.input, *pictures_.clean);
-  const double after = psnr(answer_, *pictures_.clean);
+  how << checked << " pixels";
+  if (headers_.size() > 1)
+    how << " of " << headers_.size() << " images";
+  how << " equal the plain definition";
+  return given_.clean.empty() ? Verdict{Verify::ok, how.str()} : compare(how.str());
+}
+
+/// Against the clean image; nothing for equal ones.
+std::optional<double> Denoise::psnr(std::size_t image,
+                                    const std::vector<std::uint16_t>& samples) const {
+  Gap gap;
+  gap.add(headers_[image], samples_of(headers_, samples, image),
+          samples_of(headers_, given_.clean, image));
+  return gap.squares > 0 ? std::optional(gap.psnr()) : std::nullopt;
+}
+
+/// With the clean images: the PSNR of none may fall.
+Verdict Denoise::compare(const std::string& equal) const {
+  Gap before;
+  Gap after;
+  for (std::size_t i = 0; i < headers_.size(); ++i) {
+    before.add(headers_[i], samples_of(headers_, given_.samples, i),
+               samples_of(headers_, given_.clean, i));
+    after.add(headers_[i], samples_of(headers_, answers_, i),
+              samples_of(headers_, given_.clean, i));
+  }
+  std::ostringstream how;
   how.precision(2);
-  how << std::fixed << "; PSNR " << before << " dB before, " << after << " dB after";
-  const bool worse = std::isfinite(before) && !(after >= before);
-  if (worse)
-    how << ": worse, h does not suit the noise";
-  return {worse ? Verify::failed : Verify::ok, how.str()};
+  how << equal << std::fixed << "; PSNR " << before.psnr() << " dB before, " << after.psnr()
+      << " dB after";
+  for (std::size_t i = 0; i < headers_.size(); ++i) {
+    constexpr double equal_images = std::numeric_limits<double>::infinity();
+    const std::optional<double> was = psnr(i, given_.samples);
+    if (was && !(psnr(i, answers_).value_or(equal_images) >= *was)) {
+      how << ": " << (headers_.size() > 1 ? given_.files[i].filename().string() + " became " : "")
+          << "worse, h does not suit the noise";
+      return {Verify::failed, how.str()};
+    }
+  }
+  return {Verify::ok, how.str()};
 }
 
 Summary Denoise::summary() const {
   Summary facts;
-  if (pictures_.clean)
-    if (const double ratio = psnr(answer_, *pictures_.clean); std::isfinite(ratio))
-      facts.push_back({"psnr", ratio});
+  if (!given_.clean.empty() && !answers_.empty()) {
+    Gap gap;
+    for (std::size_t i = 0; i < headers_.size(); ++i)
+      gap.add(headers_[i], samples_of(headers_, answers_, i),
+              samples_of(headers_, given_.clean, i));
+    if (std::isfinite(gap.psnr()))
+      facts.push_back({"psnr", gap.psnr()});
+  }
+  if (headers_.size() > 1)
+    facts.push_back({"images", static_cast<std::int64_t>(headers_.size())});
   if (!output_.empty())
     facts.push_back({"output", output_.string()});
+  if (!outputs_.empty())
+    facts.push_back({"outputs", outputs_.string()});
   return facts;
 }
 
-Image read_image(const Values& values, const std::string& parameter) {
-  try {
-    return read_png(values.file(parameter));
-  } catch (const Error& error) {
-    throw values.error(parameter, error.what());
+std::vector<std::string> Denoise::details() const {
+  std::vector<std::string> lines;
+  for (std::size_t i = 0; i < headers_.size() && !given_.clean.empty(); ++i) {
+    std::ostringstream line;
+    line.precision(2);
+    line << std::fixed << given_.files[i].filename().string() << ": PSNR "
+         << psnr(i, given_.samples).value_or(std::numeric_limits<double>::infinity())
+         << " dB before, " << psnr(i, answers_).value_or(std::numeric_limits<double>::infinity())
+         << " dB after";
+    lines.push_back(line.str());
   }
+  return lines;
 }
 
-/// Refuses an output that could not be written after the work, or that would replace an input.
-void accept_output(const Values& values) {
-  const std::filesystem::path output = values.file("output");
-  if (output.empty())
+void Denoise::write_outputs() {
+  if (!output_.empty())
+    write_image(output_, answer(0));
+  if (outputs_.empty())
     return;
-  const auto refuse = [&](const std::string& why) { throw values.error("output", why); };
-  if (!is_png(output))
-    refuse(output.string() + " must end in .png");
-  if (std::filesystem::is_directory(output))
-    refuse(output.string() + " is a directory");
-  const auto folder = output.has_parent_path() ? output.parent_path() : ".";
-  if (!std::filesystem::is_directory(folder))
-    refuse("there is no directory " + folder.string());
-  if (access(folder.c_str(), W_OK | X_OK) != 0)
-    refuse("the directory " + folder.string() + " cannot be written to");
-  std::error_code none;
-  for (const char* input : {"input", "clean"})
-    if (std::filesystem::equivalent(output, values.file(input), none))
-      refuse(output.string() + " is the file of '" + input + "', which would be lost");
+  std::error_code failure;
+  std::filesystem::create_directory(outputs_, failure);
+  if (failure)
+    throw Error(ErrorKind::io, "cannot be made: " + failure.message(), {outputs_.string(), 0, {}});
+  for (std::size_t i = 0; i < headers_.size(); ++i)
+    write_image(outputs_ / given_.files[i].filename(), answer(i));
 }
 
-Pictures read_pictures(const Values& values) {
-  accept_output(values);
-  Pictures pictures{read_image(values, "input"), std::nullopt};
-  const double noise = values.real("add_noise");
-  if (!values.file("clean").empty())
-    pictures.clean = read_image(values, "clean");
-  else if (noise > 0)
-    pictures.clean = pictures.input;
-  const Image& input = pictures.input;
-  const auto form = [](const Image& image) {
-    return std::to_string(image.width) + " x " + std::to_string(image.height) + " pixels of " +
-           std::to_string(image.channels) + " channels and " + std::to_string(image.bits) + " bits";
-  };
-  if (pictures.clean && form(*pictures.clean) != form(input))
-    throw values.error("clean", "must be like the input, " + form(input) + ", but has " +
-                                    form(*pictures.clean));
-  if (noise > 0)
-    add_noise(pictures.input, noise, static_cast<std::uint64_t>(values.integer("noise_seed")));
-  return pictures;
+void Denoise::write_result(const std::filesystem::path& file) const {
+  if (headers_.size() == 1)
+    write_image(file, answer(0));
+  else
+    Job::write_result(file);
+}
+
+void Denoise::accept_result(const std::filesystem::path& file) const {
+  if (headers_.size() > 1)
+    Job::accept_result(file);
+  else if (!is_image_name(file))
+    throw Error(ErrorKind::bad_input, "the answer is an image: its name " + name_rule(),
+                {file.string(), 0, {}});
 }
 
 std::unique_ptr<Job> prepare(const Values& values, Pool& pool) {
-  Pictures pictures;
-  const auto whole = pool.from_root([&] {
-    pictures = read_pictures(values);
-    const Image& input = pictures.input;
-    return ImageHeader{input.width, input.height, input.channels, input.bits};
+  Photographs given;
+  std::vector<ImageHeader> headers = pool.from_root([&] {
+    given = read_photographs(values);
+    return given.headers;
   });
   const nlm::Settings settings{.f = static_cast<int>(values.integer("f")),
                                .r = static_cast<int>(values.integer("r")),
                                .h = values.real("h"),
                                .sigma = values.real("sigma")};
-  return std::make_unique<Denoise>(whole, settings, std::move(pictures),
-                                   values.file("output").lexically_normal());
+  return std::make_unique<Denoise>(std::move(headers), settings, std::move(given),
+                                   values.file("output").lexically_normal(),
+                                   values.file("outputs").lexically_normal());
 }
 
 Parameter image_file(const char* name, ParameterType type, bool required, const char* summary) {
@@ -313,11 +360,15 @@ std::vector<Parameter> parameters() {
   using enum ParameterType;
   const char* const range = "full range";
   return {
-      image_file("input", input_file, true, "PNG image to remove noise from"),
+      image_file("input", input_file, true,
+                 "image to remove noise from, a directory of them, or a pattern in quotes: *.png"),
       image_file("output", output_file, false,
-                 "PNG image to write, of the input's depth; --force replaces one; empty: none"),
+                 "image to write, of the input's depth; --force replaces one; empty: none"),
+      image_file("outputs", text, false,
+                 "directory to write images of the inputs' names to, new or empty; empty: none"),
       image_file("clean", input_file, false,
-                 "PNG image without the noise: the PSNR against it must not fall; empty: none"),
+                 "image without the noise, or a directory of them by the inputs' names: the PSNR "
+                 "against it must not fall; empty: none"),
       number("f", integer, "2", "pixels", 0, 10, "radius of the patches that are compared"),
       number("r", integer, "6", "pixels", 0, 50, "radius of the search"),
       number("h", real, "0.064", range, 1e-4, 1e4, "filter strength; 0.8 sigma is a good start"),
@@ -332,6 +383,6 @@ std::vector<Parameter> parameters() {
 } // namespace cleave
 
 cleave::Workload denoise_workload() {
-  return {"denoise", "noise removed from a photograph by non-local means", cleave::parameters(),
+  return {"denoise", "noise removed from photographs by non-local means", cleave::parameters(),
           cleave::prepare};
 }

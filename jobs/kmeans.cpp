@@ -107,6 +107,7 @@ public:
   [[nodiscard]] Verdict check() override { return kmeans::check(answer_); }
   [[nodiscard]] std::span<const std::byte> result() const override { return bytes_; }
   [[nodiscard]] Summary summary() const override;
+  [[nodiscard]] std::string standing() const override;
   [[nodiscard]] std::vector<std::string> details() const override;
   void write_outputs() override;
 
@@ -312,18 +313,24 @@ Summary KMeans::summary() const {
           {"sizes", sizes_of(answer_)}};
 }
 
+std::string words(std::size_t iteration, const Pass& pass, int digits) {
+  std::ostringstream line;
+  line.precision(digits);
+  line << "iteration " << iteration << ": inertia " << pass.inertia << ", " << pass.changed
+       << " labels changed";
+  if (pass.relocated > 0)
+    line << ", " << pass.relocated << " empty clusters moved";
+  return line.str();
+}
+
+std::string KMeans::standing() const {
+  return answer_.passes.empty() ? "" : words(answer_.passes.size(), answer_.passes.back(), 6);
+}
+
 std::vector<std::string> KMeans::details() const {
   std::vector<std::string> lines;
-  for (std::size_t i = 0; i < answer_.passes.size(); ++i) {
-    const Pass& pass = answer_.passes[i];
-    std::ostringstream line;
-    line.precision(14);
-    line << "iteration " << i + 1 << ": inertia " << pass.inertia << ", " << pass.changed
-         << " labels changed";
-    if (pass.relocated > 0)
-      line << ", " << pass.relocated << " empty clusters moved";
-    lines.push_back(line.str());
-  }
+  for (std::size_t i = 0; i < answer_.passes.size(); ++i)
+    lines.push_back(words(i + 1, answer_.passes[i], 14));
   return lines;
 }
 

@@ -64,6 +64,7 @@ public:
   [[nodiscard]] Verdict check() override { return logreg::check(answer_); }
   [[nodiscard]] std::span<const std::byte> result() const override { return bytes_; }
   [[nodiscard]] Summary summary() const override;
+  [[nodiscard]] std::string standing() const override;
   [[nodiscard]] std::vector<std::string> details() const override;
   void write_outputs() override;
 
@@ -262,6 +263,15 @@ Summary LogReg::summary() const {
   if (settings_.folds > 1)
     facts.insert(facts.begin() + 5, {"cross_validated", cross_validated_});
   return facts;
+}
+
+std::string LogReg::standing() const {
+  if (answer_.losses.empty())
+    return settings_.folds > 1 ? "comparing settings" : "";
+  std::ostringstream words;
+  words << "epoch " << answer_.losses.size() << " of " << settings_.epochs << ": loss "
+        << answer_.losses.back();
+  return words.str();
 }
 
 std::vector<std::string> LogReg::details() const {

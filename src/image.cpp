@@ -4,21 +4,19 @@
 /// the pattern below: owners live in the outer function, and what libpng runs is a lambda without
 /// such objects, called by `unharmed` alone.
 #include "cleave/data.hpp"
-#include "cleave/error.hpp"
+#include "image_checks.hpp"
 #include "new_file.hpp"
 
 #include <png.h>
-#include <unistd.h>
 
 #include <bit>
 #include <cerrno>
-#include <cmath>
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
-#include <memory>
 #include <new>
 #include <system_error>
+#include <utility>
 
 namespace cleave {
 namespace {
@@ -28,11 +26,6 @@ struct Stream {
   std::FILE* file = nullptr;
   char problem[160] = {};
 };
-
-struct CloseFile {
-  void operator()(std::FILE* file) const noexcept { std::fclose(file); }
-};
-using File = std::unique_ptr<std::FILE, CloseFile>;
 
 [[noreturn]] void on_error(png_structp png, png_const_charp text) {
   auto* stream = static_cast<Stream*>(png_get_error_ptr(png));
@@ -118,34 +111,13 @@ private:
   png_infop info_ = nullptr;
 };
 
-[[noreturn]] void refuse(const std::filesystem::path& file, const std::string& message) {
-  throw Error(ErrorKind::bad_input, message, {file.string(), 0, {}});
-}
-
-[[noreturn]] void fail_to_write(const std::filesystem::path& file, const std::string& reason) {
-  throw Error(ErrorKind::io, "cannot write the image: " + reason, {file.string(), 0, {}});
-}
-
 /// Opens a file that starts as a PNG does, and leaves it at its beginning.
-File open_png(const std::filesystem::path& file) {
-  std::error_code failure;
-  const auto status = std::filesystem::status(file, failure);
-  if (!std::filesystem::exists(status))
-    refuse(file, "there is no such file");
-  if (!std::filesystem::is_regular_file(status))
-    refuse(file, std::filesystem::is_directory(status) ? "is a directory, not a PNG image"
-                                                       : "is not a regular file");
-  File opened(std::fopen(file.c_str(), "rb"));
-  if (!opened)
-    refuse(file, std::string("cannot be opened: ") + std::strerror(errno));
-  unsigned char signature[8] = {};
-  const std::size_t got = std::fread(signature, 1, sizeof signature, opened.get());
-  if (got == 0)
-    refuse(file, "is empty, not a PNG image");
-  if (png_sig_cmp(signature, 0, got) != 0)
-    refuse(file, "is not a PNG image");
-  std::rewind(opened.get());
-  return opened;
+ImageFile open_png(const std::filesystem::path& file) {
+  OpenedImage opened = open_image(file, "a PNG image");
+  const auto* start = reinterpret_cast<png_const_bytep>(opened.start.data());
+  if (png_sig_cmp(start, 0, opened.start.size()) != 0)
+    refuse_image(file, "is not a PNG image");
+  return std::move(opened.file);
 }
 
 /// What the header says once palettes, low depths and tRNS chunks are expanded.
@@ -166,25 +138,8 @@ ImageHeader read_header(const Reader& reader, const std::filesystem::path& file)
         png_set_crc_action(reader.png(), PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
         png_read_info(reader.png(), reader.info());
       }))
-    refuse(file, std::string("is a damaged PNG image: ") + reader.problem());
+    refuse_image(file, std::string("is a damaged PNG image: ") + reader.problem());
   return header_of(reader);
-}
-
-std::string size_text(const ImageHeader& header) {
-  return std::to_string(header.width) + " x " + std::to_string(header.height) + " pixels";
-}
-
-/// A header may claim any size: one that this machine cannot hold is refused before memory is
-/// taken.
-void refuse_beyond_memory(const ImageHeader& header, const std::filesystem::path& file) {
-  const double needed = 2.0 * static_cast<double>(header.width) *
-                        static_cast<double>(header.height) * header.channels;
-  const double memory =
-      static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
-  if (needed > memory / 2)
-    refuse(file, "has " + size_text(header) + ", " + std::to_string(std::llround(needed / 1e6)) +
-                     " MB: more than half of this machine's memory (" +
-                     std::to_string(std::llround(memory / 1e6)) + " MB)");
 }
 
 /// Deflate packs 1032 bytes into one at best: a file too short for its pixels is refused before
@@ -196,7 +151,7 @@ void refuse_too_short(const Reader& reader, const ImageHeader& header,
   std::error_code failure;
   const auto file_bytes = std::filesystem::file_size(file, failure);
   if (!failure && pixels_bytes > 1032.0 * static_cast<double>(file_bytes))
-    refuse(file, "is a damaged PNG image: too short for " + size_text(header));
+    refuse_image(file, "is a damaged PNG image: too short for " + pixels_text(header));
 }
 
 /// Asks libpng for whole samples of 8 or 16 bits in this machine's byte order, without palettes
@@ -226,17 +181,6 @@ void pack(const std::uint16_t* samples, std::size_t count, int bits, png_byte* r
       row[i] = static_cast<png_byte>(samples[i]);
 }
 
-void require_whole(const Image& image, const std::filesystem::path& file) {
-  const bool sound =
-      image.width > 0 && image.height > 0 && image.channels >= 1 && image.channels <= 4 &&
-      (image.bits == 8 || image.bits == 16) && image.width <= PNG_UINT_31_MAX &&
-      image.height <= PNG_UINT_31_MAX &&
-      static_cast<double>(image.samples.size()) ==
-          static_cast<double>(image.width) * static_cast<double>(image.height) * image.channels;
-  if (!sound)
-    refuse(file, "cannot be written: the image is not whole, of 1 to 4 channels and 8 or 16 bits");
-}
-
 int colour_type(int channels) {
   constexpr int types[] = {PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_GRAY_ALPHA, PNG_COLOR_TYPE_RGB,
                            PNG_COLOR_TYPE_RGB_ALPHA};
@@ -260,22 +204,22 @@ void write_samples(std::FILE* opened, const Image& image, const std::filesystem:
         }
         png_write_end(writer.png(), nullptr);
       }))
-    fail_to_write(file, writer.problem());
+    fail_to_write_image(file, writer.problem());
 }
 
 } // namespace
 
 ImageHeader read_png_header(const std::filesystem::path& file) {
-  const File opened = open_png(file);
+  const ImageFile opened = open_png(file);
   const Reader reader(opened.get());
   return read_header(reader, file);
 }
 
 Image read_png(const std::filesystem::path& file) {
-  const File opened = open_png(file);
+  const ImageFile opened = open_png(file);
   const Reader reader(opened.get());
   const ImageHeader header = read_header(reader, file);
-  refuse_beyond_memory(header, file);
+  refuse_image_beyond_memory(header, file);
   refuse_too_short(reader, header, file);
 
   Image image{header.width, header.height, header.channels, header.bits, {}};
@@ -289,7 +233,7 @@ Image read_png(const std::filesystem::path& file) {
         png_read_image(reader.png(), rows.data());
         png_read_end(reader.png(), nullptr);
       }))
-    refuse(file, std::string("is a damaged PNG image: ") + reader.problem());
+    refuse_image(file, std::string("is a damaged PNG image: ") + reader.problem());
   if (header.bits == 8)
     for (std::size_t y = 0; y < rows.size(); ++y)
       widen(&image.samples[y * row_samples], row_samples);
@@ -297,20 +241,15 @@ Image read_png(const std::filesystem::path& file) {
 }
 
 void write_png(const std::filesystem::path& file, const Image& image) {
-  require_whole(image, file);
+  require_whole_image(image, file);
   NewFile temporary(file);
-  File opened(std::fopen(temporary.path().c_str(), "wb"));
+  ImageFile opened(std::fopen(temporary.path().c_str(), "wb"));
   if (!opened)
-    fail_to_write(file, std::strerror(errno));
+    fail_to_write_image(file, std::strerror(errno));
   write_samples(opened.get(), image, file);
   if (std::fclose(opened.release()) != 0)
-    fail_to_write(file, std::strerror(errno));
-  try {
-    temporary.sync();
-    temporary.replace();
-  } catch (const FileFailure& failure) {
-    fail_to_write(file, failure.what());
-  }
+    fail_to_write_image(file, std::strerror(errno));
+  publish_image(temporary, file);
 }
 
 } // namespace cleave

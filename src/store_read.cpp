@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-[[noreturn]] void refuse(const fs::path& file, const std::string& message) {
+[[noreturn]] void refuse_to_read(const fs::path& file, const std::string& message) {
   throw Error(ErrorKind::bad_input, message, {file.string(), 0, {}});
 }
 
@@ -159,15 +159,15 @@ void require_format(const fs::path& path, const hdf5::File& file) {
     format.clear(); // an HDF5 file of somebody else
   }
   if (format != format::name)
-    refuse(path, "is an HDF5 file, but not of timings: its attribute format is not " +
-                     std::string(format::name));
+    refuse_to_read(path, "is an HDF5 file, but not of timings: its attribute format is not " +
+                             std::string(format::name));
   const std::string version = hdf5::read_text_attribute(file.get(), "format_version");
   int major = 0;
   std::from_chars(version.data(), version.data() + version.size(), major);
   if (major != format::major)
-    refuse(path, "has format version " + version + "; this program reads " +
-                     std::to_string(format::major) + ".x" +
-                     (major > format::major ? ", so take a newer one" : ""));
+    refuse_to_read(path, "has format version " + version + "; this program reads " +
+                             std::to_string(format::major) + ".x" +
+                             (major > format::major ? ", so take a newer one" : ""));
 }
 
 std::map<std::string, std::string> read_provenance(const hdf5::File& file) {
@@ -204,10 +204,10 @@ Timings read_or_refuse(const fs::path& file) {
   } catch (const hdf5::Failure& failure) {
     const std::string reason = failure.what();
     if (reason.find(std::strerror(EAGAIN)) != std::string::npos) // its lock
-      refuse(file, "is being written by a run; read it when the run has ended");
-    refuse(file, "is not a whole timings file: " + reason);
+      refuse_to_read(file, "is being written by a run; read it when the run has ended");
+    refuse_to_read(file, "is not a whole timings file: " + reason);
   } catch (const fs::filesystem_error& failure) {
-    refuse(file, failure.code().message());
+    refuse_to_read(file, failure.code().message());
   }
 }
 
@@ -219,9 +219,9 @@ void require_harmless(const fs::path& file) {
   const TrialEnd end = trial([&] { static_cast<void>(read_or_refuse(file)); },
                              std::chrono::seconds(3 + megabytes / 50));
   if (!end.survived)
-    refuse(file, "is not a whole timings file: HDF5 fails on it");
+    refuse_to_read(file, "is not a whole timings file: HDF5 fails on it");
   if (!end.message.empty())
-    refuse(file, end.message);
+    refuse_to_read(file, end.message);
 }
 
 } // namespace
@@ -230,10 +230,10 @@ Timings read_timings(const fs::path& file) {
   std::error_code ignored;
   const auto there = fs::status(file, ignored);
   if (!fs::exists(there))
-    refuse(file, "there is no such file");
+    refuse_to_read(file, "there is no such file");
   if (!fs::is_regular_file(there))
-    refuse(file, fs::is_directory(there) ? "is a directory, not a timings file"
-                                         : "is not a regular file");
+    refuse_to_read(file, fs::is_directory(there) ? "is a directory, not a timings file"
+                                                 : "is not a regular file");
   require_harmless(file);
   return read_or_refuse(file);
 }

@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -78,6 +79,11 @@ const Fact* fact(const Summary& summary, const std::string& name) {
   return nullptr;
 }
 
+// Rows in a band.
+std::int64_t grain(std::int64_t height) {
+  return std::clamp<std::int64_t>(height / 16, 4, 32);
+}
+
 TEST(Denoise, same_bytes_as_the_definition_at_every_layout) {
   const Session session;
   const std::string file = folder() / "input.png";
@@ -94,7 +100,7 @@ TEST(Denoise, same_bytes_as_the_definition_at_every_layout) {
           write_png(file, image);
         const auto job = prepared(
             pool, {{"input", file}, {"f", "1"}, {"r", "4"}, {"h", "0.2"}, {"sigma", "0.1"}});
-        EXPECT_EQ(job->tasks(), height);
+        EXPECT_EQ(job->tasks(), (height + grain(height) - 1) / grain(height));
         EXPECT_EQ(job->work(), width * height);
         job->run(pool);
         job->run(pool);
@@ -103,6 +109,83 @@ TEST(Denoise, same_bytes_as_the_definition_at_every_layout) {
         EXPECT_EQ(bytes_of(*job), right);
         EXPECT_EQ(job->check().verify, Verify::ok);
       }
+  }
+}
+
+// What each image of a folder becomes by itself.
+std::vector<std::byte> one_by_one(Pool& pool, const std::vector<std::string>& files, Given given) {
+  std::vector<std::byte> all;
+  for (const std::string& file : files) {
+    given["input"] = file;
+    const auto job = prepared(pool, given);
+    job->run(pool);
+    const std::vector<std::byte> bytes = bytes_of(*job);
+    all.insert(all.end(), bytes.begin(), bytes.end());
+  }
+  return all;
+}
+
+TEST(Denoise, several_images_become_what_each_becomes_by_itself) {
+  const Session session;
+  const std::filesystem::path many = folder() / "many";
+  const std::filesystem::path outputs = folder() / "cleaned";
+  const std::vector<std::string> files{many / "a.png", many / "b.png", many / "c.png"};
+  for (const int threads : {1, 3}) {
+    Pool pool(session, {.threads = threads});
+    if (pool.is_root()) {
+      std::filesystem::remove_all(many);
+      std::filesystem::remove_all(outputs);
+      std::filesystem::create_directories(many);
+      write_png(files[0], picture(9, 70, 3, 8));
+      write_png(files[1], picture(1, 1, 1, 16));
+      write_png(files[2], picture(40, 11, 4, 8));
+      std::ofstream{many / "notes.txt"} << "no image";
+    }
+    const Given given{{"f", "1"}, {"r", "4"}, {"h", "0.2"}, {"sigma", "0.1"}};
+    const std::vector<std::byte> expected = one_by_one(pool, files, given);
+    for (const std::string& input : {many.string(), (many / "*.png").string()}) {
+      Given all = given;
+      all["input"] = input;
+      all["outputs"] = outputs;
+      const auto job = prepared(pool, all);
+      EXPECT_EQ(job->tasks(), 18 + 1 + 3);
+      EXPECT_EQ(job->work(), 9 * 70 + 1 + 40 * 11);
+      job->run(pool);
+      if (!pool.is_root())
+        continue;
+      EXPECT_EQ(bytes_of(*job), expected) << input;
+      EXPECT_EQ(job->check().verify, Verify::ok) << job->check().how;
+      EXPECT_THAT(job->check().how, HasSubstr("of 3 images"));
+      job->write_outputs();
+      EXPECT_EQ(read_png(outputs / "c.png").channels, 4);
+      EXPECT_EQ(read_png(outputs / "b.png").bits, 16);
+      EXPECT_EQ(std::get<std::int64_t>(fact(job->summary(), "images")->value), 3);
+      const_cast<std::byte&>(job->result().back()) ^= std::byte{8}; // alpha of the last image
+      EXPECT_THAT(job->check().how, HasSubstr("of c.png is not"));
+      std::filesystem::remove_all(outputs);
+    }
+    pool.comm().barrier();
+  }
+}
+
+TEST(Denoise, several_images_have_clean_ones_by_name) {
+  const Session session;
+  Pool pool(session, {.threads = 1});
+  const std::filesystem::path noisy = folder() / "noisy";
+  const std::filesystem::path clean = folder() / "clean";
+  if (pool.is_root())
+    for (const auto& [to, height] : {std::pair(noisy, 20), {clean, 20}, {folder() / "short", 19}}) {
+      std::filesystem::create_directories(to);
+      write_png(to / "a.png", picture(20, height, 3, 8));
+      write_png(to / "b.png", picture(20, height, 1, 8));
+    }
+  const Given given{
+      {"input", noisy}, {"clean", clean}, {"add_noise", "0.3"}, {"h", "0.3"}, {"sigma", "0.3"}};
+  const auto job = prepared(pool, given);
+  job->run(pool);
+  if (pool.is_root()) {
+    EXPECT_EQ(job->check().verify, Verify::ok) << job->check().how;
+    EXPECT_EQ(job->details().size(), 2U);
   }
 }
 
@@ -261,7 +344,7 @@ void expect_refusal(Pool& pool, const Given& given, const std::string& key,
 TEST(Denoise, bad_inputs_are_refused_before_work) {
   const Session session;
   Pool pool(session, {.threads = 1});
-  const std::string good = folder() / "input.png";
+  const std::string good = folder() / "good.png";
   const std::string small = folder() / "small.png";
   const std::string cut = folder() / "cut.png";
   const std::string empty = folder() / "empty.png";
@@ -271,13 +354,33 @@ TEST(Denoise, bad_inputs_are_refused_before_work) {
     std::filesystem::copy_file(good, cut, std::filesystem::copy_options::overwrite_existing);
     std::filesystem::resize_file(cut, 60);
     std::ofstream{empty};
+    for (const char* name : {"nothing", "one", "two"})
+      std::filesystem::create_directories(folder() / name);
+    for (const char* name : {"one", "two"})
+      write_png(folder() / name / "good.png", picture(4, 4, 1, 8));
   }
   expect_refusal(pool, {}, "input", "missing");
   expect_refusal(pool, {{"input", good + "x"}}, "input", "no such file");
-  expect_refusal(pool, {{"input", folder()}}, "input", "directory");
+  expect_refusal(pool, {{"input", folder() / "nothing"}}, "input", "has no images");
+  expect_refusal(pool, {{"input", folder() / "x*.png"}}, "input", "matches no file");
+  expect_refusal(pool, {{"input", folder() / "*.png"}}, "input", "empty.png");
+  expect_refusal(pool, {{"input", folder() / "g*.png"}, {"output", "a.png"}}, "output", "outputs=");
+  expect_refusal(pool, {{"input", folder() / "g*.png"}, {"outputs", folder()}}, "outputs",
+                 "not empty");
+  expect_refusal(pool, {{"input", folder() / "g*.png"}, {"outputs", good}}, "outputs",
+                 "must be a directory");
+  expect_refusal(pool, {{"input", folder() / "g*.png"}, {"outputs", "/nowhere/a"}}, "outputs",
+                 "/nowhere");
+  expect_refusal(pool, {{"input", folder() / "{g,s}*.png"}}, "input", "matches no file");
+  expect_refusal(pool, {{"input", folder() / "[gs]*.png"}, {"clean", good}}, "clean",
+                 "a directory");
+  expect_refusal(pool, {{"input", folder() / "[gs]*.png"}, {"clean", folder() / "nothing"}},
+                 "clean", "no such file");
+  expect_refusal(pool, {{"input", folder() / "*/good.png"}, {"outputs", "new"}}, "outputs",
+                 "two images good.png");
   expect_refusal(pool, {{"input", cut}}, "input", "ends early");
   expect_refusal(pool, {{"input", empty}}, "input", "empty");
-  expect_refusal(pool, {{"input", CLEAVE_SOURCE_DIR "/data/SOURCES.md"}}, "input", "not a PNG");
+  expect_refusal(pool, {{"input", CLEAVE_SOURCE_DIR "/data/SOURCES.md"}}, "input", "PNG");
   expect_refusal(pool, {{"input", good}, {"clean", small}}, "clean", "20 x 19 pixels");
   expect_refusal(pool, {{"input", good}, {"clean", cut}}, "clean", "ends early");
   expect_refusal(pool, {{"input", good}, {"output", "/nowhere/out.png"}}, "output", "/nowhere");

@@ -48,6 +48,7 @@ MODULE_OF = {
     "summary_file": "data",
     "supply": "chunks",
     "table": "data",
+    "tiff": "data",
     "transport": "comm",
 }
 
@@ -68,6 +69,7 @@ OWNERS = {
     "primesieve.hpp": {"jobs"},
     "Random123": {"worker"},
     "spdlog": {"app"},
+    "tiffio.h": {"data"},
     "toml++": {"run"},
     "xxhash.h": {"timings"},
     "zlib.h": {"data"},

@@ -286,6 +286,53 @@ TEST_F(ImageTest, failing_to_write_is_told_and_leaves_nothing) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_), {}), 1);
 }
 
+TEST_F(ImageTest, the_content_says_the_format) {
+  const auto path = folder_ / "out.PNG";
+  cleave::write_image(path, pattern(3, 2, 3, 16));
+  std::filesystem::rename(path, folder_ / "out.tif");
+  EXPECT_EQ(cleave::read_image(folder_ / "out.tif").samples, pattern(3, 2, 3, 16).samples);
+  EXPECT_EQ(cleave::read_image_header(folder_ / "out.tif").bits, 16);
+}
+
+TEST_F(ImageTest, what_is_of_no_format_is_refused_by_name) {
+  const auto refusal = [](const std::filesystem::path& path) {
+    try {
+      (void)cleave::read_image(path);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::bad_input);
+      EXPECT_EQ(error.place().file, path.string());
+      return error.message();
+    }
+    return std::string("accepted");
+  };
+  EXPECT_THAT(refusal(folder_ / "absent.png"), HasSubstr("no such file"));
+  EXPECT_THAT(refusal(folder_), HasSubstr("is a directory, not an image"));
+  EXPECT_THAT(refusal(file("")), HasSubstr("is empty, not an image"));
+  EXPECT_THAT(refusal(file("Rows and columns")), HasSubstr("neither a PNG nor a TIFF image"));
+  EXPECT_THAT(refusal(file("\x89P")), HasSubstr("damaged PNG"));
+  const bool has_tiff = cleave::is_image_name("a.tif");
+  EXPECT_THAT(refusal(file(std::string("II*\0", 4) + std::string(20, 'x'))),
+              HasSubstr(has_tiff ? "damaged TIFF" : "libtiff was not found"));
+}
+
+TEST_F(ImageTest, suffixes_say_the_format) {
+  EXPECT_TRUE(cleave::is_image_name("a.b/c.png"));
+  EXPECT_TRUE(cleave::is_image_name("c.PNG"));
+  EXPECT_FALSE(cleave::is_image_name("c.jpeg"));
+  EXPECT_FALSE(cleave::is_image_name("png"));
+  const bool has_tiff = cleave::is_image_name("a.tif");
+  EXPECT_EQ(cleave::is_image_name("a.Tiff"), has_tiff);
+  EXPECT_THAT(cleave::image_formats(), HasSubstr(has_tiff ? "PNG or TIFF" : "no TIFF"));
+  try {
+    cleave::write_image(folder_ / "c.jpeg", pattern(1, 1, 1, 8));
+    FAIL() << "written";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::bad_input);
+    EXPECT_THAT(error.message(), HasSubstr(cleave::image_formats()));
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(folder_));
+}
+
 TEST_F(ImageTest, a_full_disk_is_told_and_leaves_nothing) {
   rlimit old{};
   getrlimit(RLIMIT_FSIZE, &old);

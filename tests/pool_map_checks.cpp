@@ -309,7 +309,43 @@ void check_bands(Pool& pool, const BandShape& shape) {
   EXPECT_EQ(result, expected);
 }
 
+/// Several grids at once give what each gives by itself.
+void check_grids(Pool& pool, const std::vector<BandShape>& grids) {
+  const auto of_band = [](std::int64_t halo, std::int64_t width, TaskRange rows, TaskRange in_rows,
+                          std::span<const int> given, std::span<std::int64_t> out) {
+    EXPECT_EQ(rows.first - in_rows.first, std::min(halo, rows.first));
+    for (std::size_t i = 0; i < out.size(); ++i)
+      out[i] = std::accumulate(given.begin(), given.end(), std::int64_t{0}) * width +
+               static_cast<std::int64_t>(i);
+  };
+  std::vector<int> all;
+  std::vector<std::int64_t> expected;
+  for (const BandShape& shape : grids) {
+    std::vector<int> in;
+    for (std::int64_t i = 0; i < shape.rows * shape.in_width; ++i)
+      in.push_back(static_cast<int>(all.size()) + static_cast<int>(i));
+    const auto part = pool.map_bands<std::int64_t>(
+        [&](TaskRange rows, TaskRange in_rows, std::span<const int> given,
+            std::span<std::int64_t> out,
+            Worker&) { of_band(shape.halo, shape.out_width, rows, in_rows, given, out); },
+        at_root(pool, in), shape);
+    all.insert(all.end(), in.begin(), in.end());
+    expected.insert(expected.end(), part.begin(), part.end());
+  }
+  const auto result = pool.map_bands<std::int64_t>(
+      [&](std::int64_t grid, TaskRange rows, TaskRange in_rows, std::span<const int> given,
+          std::span<std::int64_t> out, Worker&) {
+        const BandShape& shape = grids[static_cast<std::size_t>(grid)];
+        of_band(shape.halo, shape.out_width, rows, in_rows, given, out);
+      },
+      at_root(pool, all), grids);
+  EXPECT_EQ(result, expected);
+}
+
 void check_all_bands(Pool& pool) {
+  check_grids(pool, {});
+  check_grids(pool, {{0, 1, 1, 0, 1}, {5, 3, 2, 1, 2}, {0, 4, 4, 1, 1}, {20, 1, 4, 2, 3}});
+  check_grids(pool, {{40, 300, 500, 3, 5}, {1, 1, 1, 5, 7}, {9, 2, 0, 1, 2}, {0, 1, 1, 0, 1}});
   for (const std::int64_t rows : {0, 1, 2, 50})
     for (const std::int64_t halo : {0, 2, 60})
       for (const std::int64_t grain : {1, 4, 100})

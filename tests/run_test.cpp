@@ -38,6 +38,10 @@ public:
           return i * i;
         },
         n_);
+    ++runs_;
+  }
+  [[nodiscard]] std::string standing() const override {
+    return std::to_string(runs_) + " runs so far";
   }
   [[nodiscard]] Verdict check() override {
     if (verdict_ == "none")
@@ -62,6 +66,7 @@ private:
   std::string verdict_;
   fs::path output_;
   std::vector<std::int64_t> values_;
+  int runs_ = 0;
 };
 
 std::vector<Workload> workloads() {
@@ -171,7 +176,11 @@ TEST_F(Run, TheObserverIsToldOnRootAlone) {
     EXPECT_EQ(start.layout.ranks().size(), static_cast<std::size_t>(comm_.size()));
     EXPECT_THAT(start.files, ElementsAre(folder_ / "t.h5"));
   };
-  observer.on_progress = [&](const Progress& progress) { last_fraction = progress.fraction; };
+  std::string standing;
+  observer.on_progress = [&](const Progress& progress) {
+    last_fraction = progress.fraction;
+    standing = progress.standing;
+  };
   observer.on_repetition = [&](const Repetition&, int index, bool warm_up) {
     repetitions.push_back(warm_up ? -1 - index : index);
   };
@@ -182,6 +191,7 @@ TEST_F(Run, TheObserverIsToldOnRootAlone) {
     EXPECT_EQ(starts, 1);
     EXPECT_THAT(repetitions, ElementsAre(-1, 0, 1));
     EXPECT_GE(last_fraction, 0);
+    EXPECT_EQ(standing, "2 runs so far"); // what the job said in the third
   } else {
     EXPECT_EQ(starts, 0);
     EXPECT_TRUE(repetitions.empty());

@@ -57,6 +57,32 @@ struct ImageHeader {
 /// @throws Error io when it cannot be written, bad_input when the samples do not fill the image
 void write_png(const std::filesystem::path& file, const Image& image);
 
+/// The formats that this build reads and writes, for messages: "PNG or TIFF".
+[[nodiscard]] std::string image_formats();
+
+/// Whether write_image knows the suffix: .png, and where Cleave was built with libtiff .tif and
+/// .tiff, in any case. Local.
+[[nodiscard]] bool is_image_name(const std::filesystem::path& file);
+
+/// Reads the header of a PNG or TIFF, told apart by their first bytes. Local, thread-safe.
+/// @throws Error bad_input as read_image, but for the memory
+[[nodiscard]] ImageHeader read_image_header(const std::filesystem::path& file);
+
+/// Reads a PNG as read_png does, or the first page of a TIFF (6.0, BigTIFF) of 8 or 16 unsigned
+/// bits, grey or RGB, with one more sample at most, which is taken for alpha. Strips and tiles,
+/// interleaved samples and planes, and every compression that libtiff knows are read; JPEG becomes
+/// RGB, light that counts from white is inverted, and colours that were multiplied by alpha are
+/// divided by it, to the nearest. Local, thread-safe; about the image's own size in memory.
+/// @throws Error bad_input, with the file as place.file: missing, empty, of neither format,
+///   damaged, larger than half of the memory, a TIFF of another kind (palette, CMYK, floats, ...)
+///   or any TIFF where Cleave was built without libtiff
+[[nodiscard]] Image read_image(const std::filesystem::path& file);
+
+/// Writes a PNG or TIFF, as the suffix says (is_image_name), in the way of write_png. A TIFF has
+/// strips packed by deflate and, beyond 4 GB of samples, the form of a BigTIFF. Local.
+/// @throws Error bad_input for another suffix, else as write_png
+void write_image(const std::filesystem::path& file, const Image& image);
+
 /// A file of any bytes that grows from its beginning. Local, not thread-safe.
 class StreamedFile {
 public:

@@ -45,6 +45,8 @@ struct BandShape {
 
 namespace detail {
 
+class Bands;
+
 template <class R>
 struct Returned {
   static_assert(!std::is_void_v<R>, "a task of map must return a value");
@@ -148,6 +150,10 @@ public:
   /// result at root.
   template <Flat R, Flat T, class F>
   std::vector<R> map_bands(F f, const std::vector<T>& in, const BandShape& shape);
+  /// The same over several grids, inputs and results of which lie one after another:
+  /// f(grid, rows, in_rows, in, out, worker), with the grid's number. A task is a band here.
+  template <Flat R, Flat T, class F>
+  std::vector<R> map_bands(F f, const std::vector<T>& in, const std::vector<BandShape>& grids);
 
   /// Runs f() on root alone; its value on every rank. What it throws, every rank throws.
   template <class F>
@@ -192,6 +198,9 @@ private:
   template <class In, class R, class Op, class Fold>
   R run_reduce(In& in, const detail::CallForm& form, std::int64_t tasks, Op op, R identity,
                LeafOptions options, Fold fold);
+  template <class R, class T, class OfBand>
+  std::vector<R> run_bands(const detail::CallForm& form, const detail::Bands& bands,
+                           const Leaves& leaves, const std::vector<T>& in, OfBand of_band);
   template <class R, class Op, class Fold>
   R run_reduce_own(const detail::CallForm& form, const Leaves& leaves, TaskRange own, Op op,
                    R identity, Fold fold);

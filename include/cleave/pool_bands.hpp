@@ -5,83 +5,121 @@
 #include "cleave/pool.hpp"
 
 #include <algorithm>
+#include <span>
+#include <vector>
 
 namespace cleave {
 
 namespace detail {
 
-/// Ranks must agree on all of the shape.
-[[nodiscard]] inline CallForm with_shape(std::size_t type, const BandShape& shape) {
-  if (std::min({shape.rows, shape.in_width, shape.out_width, shape.halo}) < 0 || shape.grain < 1)
-    throw Error(ErrorKind::bad_input, "map_bands: rows, widths and halo are not negative, and the "
-                                      "grain is at least 1");
-  for (const std::int64_t part : {shape.in_width, shape.out_width, shape.halo, shape.grain})
-    type = type * 31 + static_cast<std::size_t>(part);
-  return {"map_bands", type, shape.rows};
-}
+/// Grids that lie one after another, each cut into bands of `grain` rows.
+class Bands {
+public:
+  struct Band {
+    std::int64_t grid = 0;
+    TaskRange rows;    ///< of the grid
+    TaskRange in_rows; ///< widened by the halo, clipped to the grid
+    Part in;           ///< of all grids' inputs
+    Part out;          ///< of all grids' results
+  };
+
+  /// @throws Error bad_input for negative sizes or a grain below 1
+  explicit Bands(std::span<const BandShape> grids);
+
+  [[nodiscard]] std::int64_t count() const noexcept { return count_; }
+  /// Elements of all inputs, of all results.
+  [[nodiscard]] std::int64_t in_size() const noexcept { return in_size_; }
+  [[nodiscard]] std::int64_t out_size() const noexcept { return out_size_; }
+  /// The widest row of a result, in elements.
+  [[nodiscard]] std::int64_t widest() const noexcept;
+  /// Differs, most likely, between other shapes.
+  [[nodiscard]] std::size_t mark() const noexcept;
+  [[nodiscard]] Band at(std::int64_t band) const noexcept;
+  /// What bands [first, last) read and write together. @pre not empty
+  [[nodiscard]] Part in_of(TaskRange bands) const noexcept;
+  [[nodiscard]] Part out_of(TaskRange bands) const noexcept;
+
+private:
+  struct Grid {
+    BandShape shape;
+    Leaves leaves;
+    std::int64_t first_band, first_in, first_out;
+  };
+  std::vector<Grid> grids_;
+  std::int64_t count_ = 0;
+  std::int64_t in_size_ = 0;
+  std::int64_t out_size_ = 0;
+};
 
 } // namespace detail
 
 template <Flat R, Flat T, class F>
 std::vector<R> Pool::map_bands(F f, const std::vector<T>& in, const BandShape& shape) {
+  const detail::Bands bands(std::span(&shape, 1));
+  return run_bands<R>(
+      {"map_bands", detail::type_mark<F, R, T>() * 31 + bands.mark(), shape.rows}, bands,
+      Leaves(shape.rows, shape.grain, std::max(shape.rows, std::int64_t{1})), in,
+      [&f](const detail::Bands::Band& band, std::span<const T> read, std::span<R> written,
+           Worker& worker) { f(band.rows, band.in_rows, read, written, worker); });
+}
+
+template <Flat R, Flat T, class F>
+std::vector<R> Pool::map_bands(F f, const std::vector<T>& in, const std::vector<BandShape>& grids) {
+  const detail::Bands bands(grids);
+  return run_bands<R>(
+      {"map_bands of grids", detail::type_mark<F, R, T>() * 31 + bands.mark(), bands.count()},
+      bands, Leaves(bands.count(), 1, std::max(bands.count(), std::int64_t{1})), in,
+      [&f](const detail::Bands::Band& band, std::span<const T> read, std::span<R> written,
+           Worker& worker) { f(band.grid, band.rows, band.in_rows, read, written, worker); });
+}
+
+/// @param leaves one a band; its tasks are what failures and traces name
+template <class R, class T, class OfBand>
+std::vector<R> Pool::run_bands(const detail::CallForm& form, const detail::Bands& bands,
+                               const Leaves& leaves, const std::vector<T>& in, OfBand of_band) {
   detail::Engine& engine = *engine_;
-  const detail::CallForm form = detail::with_shape(detail::type_mark<F, R, T>(), shape);
-  const Leaves leaves(shape.rows, shape.grain, std::max(shape.rows, std::int64_t{1}));
-  const auto widened = [&shape](TaskRange rows) {
-    return TaskRange{std::max(rows.first - shape.halo, std::int64_t{0}),
-                     std::min(rows.last + shape.halo, shape.rows)};
-  };
-  const auto rows_of = [&leaves](TaskRange chunk) {
-    return TaskRange{leaves.tasks_of(chunk.first).first, leaves.tasks_of(chunk.last - 1).last};
-  };
-  const auto elements = [](TaskRange rows, std::int64_t width) {
-    return Part{rows.first * width, rows.size() * width};
-  };
   detail::Fresh<R> result;
   const detail::RootPart root = engine.open(form, [&] {
-    if (std::ssize(in) != shape.rows * shape.in_width)
+    if (std::ssize(in) != bands.in_size())
       throw Error(ErrorKind::bad_input, "map_bands: the input has " + std::to_string(in.size()) +
                                             " elements, its shape " +
-                                            std::to_string(shape.rows * shape.in_width));
-    result.allocate(shape.rows * shape.out_width);
-    return detail::RootPart{shape.rows, std::bit_cast<std::uint64_t>(in.data()),
+                                            std::to_string(bands.in_size()));
+    result.allocate(bands.out_size());
+    return detail::RootPart{leaves.tasks(), std::bit_cast<std::uint64_t>(in.data()),
                             std::bit_cast<std::uint64_t>(result.span().data())};
   });
   if (root.tasks == 0) {
     engine.close();
     return result.take();
   }
-  const ChunkSequence sequence = engine.sequence(leaves.count());
+  const ChunkSequence sequence = engine.sequence(bands.count());
   const Route route =
-      engine.route(sequence, root, shape.out_width * static_cast<std::int64_t>(sizeof(R)));
+      engine.route(sequence, root, bands.widest() * static_cast<std::int64_t>(sizeof(R)));
   const auto root_bytes =
       engine.comm().is_root() ? std::as_bytes(std::span(in)) : std::span<const std::byte>();
-  Feed feed(route, root_bytes, root.inputs, shape.rows * shape.in_width, sizeof(T),
-            [&](TaskRange chunk) { return elements(widened(rows_of(chunk)), shape.in_width); });
-  Sink sink(route, std::as_writable_bytes(result.span()), root.results,
-            shape.rows * shape.out_width, sizeof(R),
-            [&](TaskRange chunk) { return elements(rows_of(chunk), shape.out_width); });
+  Feed feed(route, root_bytes, root.inputs, bands.in_size(), sizeof(T),
+            [&](TaskRange chunk) { return bands.in_of(chunk); });
+  Sink sink(route, std::as_writable_bytes(result.span()), root.results, bands.out_size(), sizeof(R),
+            [&](TaskRange chunk) { return bands.out_of(chunk); });
   engine.compute(sequence, root, leaves, [&](Worker& worker, TaskRange chunk) {
     feed.enter(worker.thread(), chunk);
     sink.enter(worker.thread(), chunk);
     engine.each(worker, chunk, false, [&](std::int64_t leaf) {
-      const TaskRange rows = leaves.tasks_of(leaf);
-      const TaskRange in_rows = widened(rows);
-      const Part from = elements(in_rows, shape.in_width);
-      const Part to = elements(rows, shape.out_width);
-      const std::span read(reinterpret_cast<const T*>(feed.read(worker.thread(), from)),
-                           static_cast<std::size_t>(from.count));
-      const std::span written(reinterpret_cast<R*>(sink.place(worker.thread(), to)),
-                              static_cast<std::size_t>(to.count));
+      const detail::Bands::Band band = bands.at(leaf);
+      const std::int64_t task = leaves.tasks_of(leaf).first;
+      const std::span read(reinterpret_cast<const T*>(feed.read(worker.thread(), band.in)),
+                           static_cast<std::size_t>(band.in.count));
+      const std::span written(reinterpret_cast<R*>(sink.place(worker.thread(), band.out)),
+                              static_cast<std::size_t>(band.out.count));
       try {
-        detail::run_task(worker, rows.first, [&] {
-          f(rows, in_rows, read, written, worker);
+        detail::run_task(worker, task, [&] {
+          of_band(band, read, written, worker);
           return true;
         });
       } catch (...) {
-        return engine.fail(worker, rows.first, std::current_exception());
+        return engine.fail(worker, task, std::current_exception());
       }
-      sink.commit(worker.thread(), to);
+      sink.commit(worker.thread(), band.out);
     });
   });
   engine.join_or_throw();

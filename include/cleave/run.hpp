@@ -106,9 +106,12 @@ struct Progress {
   int repetition = 0;  ///< that is under way, from 0, warm-ups first
   int repetitions = 1; ///< warm-ups and the most measured ones
   bool warm_up = false;
-  double fraction = 0; ///< done of this repetition
+  double fraction = 0; ///< done of this repetition, or of its step
+  bool of_step =
+      false; ///< a repetition is several steps (calls of the Pool), nobody knows how many
   double elapsed_s = 0;
   double left_s = not_measured; ///< estimate; NaN when there is none yet
+  std::string standing;         ///< Job::standing()
 };
 
 /// What is known of a run before its first repetition.

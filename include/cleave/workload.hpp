@@ -124,6 +124,10 @@ public:
   [[nodiscard]] virtual std::span<const std::byte> result() const = 0;
   /// The answer for people and JSON. Called on root.
   [[nodiscard]] virtual Summary summary() const = 0;
+  /// How far the computation has come, in a few words for the line of progress: "iteration 7,
+  /// inertia 1.2e6". Empty: nothing to say. Called on root, by the thread that is in run(), while
+  /// tasks are computed.
+  [[nodiscard]] virtual std::string standing() const { return {}; }
   /// The first tasks in words, for --dry-run. Called on root before the first repetition.
   [[nodiscard]] virtual std::vector<std::string> preview() const { return {}; }
   /// How a run that is interrupted can be gone on with; empty: it cannot. Called on root before the

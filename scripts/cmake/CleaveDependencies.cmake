@@ -19,3 +19,6 @@ find_package(spdlog CONFIG REQUIRED)
 
 # Not needed: the workload primes says where it is missing.
 find_package(primesieve CONFIG QUIET)
+
+# Not needed: without it TIFF images are refused. 4.5 was the first with handlers of each file.
+find_package(TIFF 4.5 QUIET)

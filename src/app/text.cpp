@@ -243,10 +243,11 @@ void ProgressLine::show(const Progress& progress) {
   next_ = now + (terminal_ ? Clock::duration(100ms) : Clock::duration(30s));
   const std::string left =
       std::isnan(progress.left_s) ? "" : ", about " + duration_text(progress.left_s) + " left";
-  const std::string text =
-      line("progress", fmt::format("repetition {} of {}{}, {:.0f} %{}", progress.repetition + 1,
-                                   progress.repetitions, progress.warm_up ? " (warm-up)" : "",
-                                   progress.fraction * 100, left));
+  const std::string text = line(
+      "progress", fmt::format("repetition {} of {}{}, {:.0f} %{}{}{}", progress.repetition + 1,
+                              progress.repetitions, progress.warm_up ? " (warm-up)" : "",
+                              progress.fraction * 100, progress.of_step ? " of a step" : "", left,
+                              progress.standing.empty() ? "" : ": " + progress.standing));
   if (terminal_)
     mutter("\r\033[K" + text.substr(0, text.size() - 1));
   else

@@ -131,6 +131,7 @@ private:
 
   Next repetition(int index, bool warm_up) {
     current_.repetition = warm_up ? index : plan_.warm_ups + index;
+    current_.fraction = 0;
     current_.repetitions = plan_.warm_ups + plan_.repetitions;
     current_.warm_up = warm_up;
     tell_progress(0);
@@ -292,9 +293,12 @@ private:
   void tell_progress(double fraction) {
     if (!pool_.is_root())
       return;
+    current_.of_step = current_.of_step || fraction < current_.fraction;
     current_.fraction = fraction;
     current_.elapsed_s = elapsed_s();
-    const double done = (current_.repetition + fraction) / current_.repetitions;
+    current_.standing = job_->standing();
+    const double part = current_.of_step ? 0 : fraction;
+    const double done = (current_.repetition + part) / current_.repetitions;
     current_.left_s = done > 0 ? current_.elapsed_s * (1 - done) / done : not_measured;
     if (plan_.budget_s > 0)
       current_.left_s =
