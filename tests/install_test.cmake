@@ -12,7 +12,7 @@ if(MODE STREQUAL "find_package")
   run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/prefix)
   set(from -DCMAKE_PREFIX_PATH=${WORK}/prefix)
 else()
-  set(from -DCLEAVE_SOURCE_DIR=${SOURCE})
+  set(from -DCLEAVE_SOURCE_DIR=${SOURCE} -DCMAKE_UNITY_BUILD=ON) # to be done sooner
 endif()
 run(${CMAKE_COMMAND} -G Ninja -S ${SOURCE}/tests/install -B ${WORK}/build -DCMAKE_BUILD_TYPE=Release
   -DCMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER} ${from})
