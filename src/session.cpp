@@ -1,6 +1,7 @@
 #include "cleave/session.hpp"
 
 #include "cleave/error.hpp"
+#include "session_roll.hpp"
 
 #include <mpi.h>
 
@@ -73,8 +74,12 @@ Session::Session(int& argc, char**& argv)
 
 Session::~Session() {
   const bool unwinding = std::uncaught_exceptions() > exceptions_;
-  if (owner_ && !unwinding && !finalized())
-    MPI_Finalize();
+  if (!owner_ || unwinding || finalized())
+    return;
+  // Those who still make a communicator learn that this rank does not, and end in their turn.
+  while (call_roll(MPI_COMM_WORLD, Intent::end_mpi, [](auto) {}))
+    ;
+  MPI_Finalize();
 }
 
 } // namespace cleave

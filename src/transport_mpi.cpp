@@ -1,3 +1,4 @@
+#include "session_roll.hpp"
 #include "shared_memory.hpp"
 #include "transport.hpp"
 #include "transport_departures.hpp"
@@ -11,6 +12,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <map>
 #include <optional>
 #include <thread>
@@ -119,10 +121,32 @@ private:
   std::optional<mpi::request> receiving_;
 };
 
+/// The communicator of which every rank is about to make a duplicate.
+MPI_Comm agreed(MPI_Comm parent, const CommOptions& options) {
+  int rank = 0;
+  MPI_Comm_rank(parent, &rank);
+  const std::string name = "rank " + std::to_string(rank) + " (host " + host_name() + ", pid " +
+                           std::to_string(getpid()) + ")";
+  const std::chrono::duration<double> patience(options.patience_s);
+  auto next = patience;
+  const bool speaks = (rank & (rank - 1)) == 0; // a few of many, whoever is missing
+  const auto ended = call_roll(parent, Intent::make_comm, [&](auto waited) {
+    if (waited < next || !speaks)
+      return;
+    next = waited + patience;
+    options.on_absent(name + " has waited " + std::to_string(std::lround(waited.count())) +
+                      " s for other ranks to make their Comm or Pool, as every rank must");
+  });
+  if (ended)
+    throw Error(ErrorKind::lost_peer, "rank " + std::to_string(*ended) + " has ended MPI, and " +
+                                          name + " makes a Comm or Pool: every rank must make it");
+  return parent;
+}
+
 class MpiTransport final : public Transport {
 public:
   MpiTransport(MPI_Comm parent, CommOptions options)
-      : Transport(std::move(options)), world_(parent, mpi::comm_duplicate),
+      : Transport(std::move(options)), world_(agreed(parent, this->options()), mpi::comm_duplicate),
         node_(node_of(world_, this->options().ranks_per_node)),
         leaders_(world_.split(node_.rank() == 0 ? 0 : 1)) {
     // Our own communicator reports errors instead of ending the job.

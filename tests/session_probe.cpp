@@ -1,13 +1,17 @@
 // session_probe MODE: one way of beginning and ending MPI each. Prints "as expected" or says what
 // went wrong and returns 1.
+#include "cleave/comm.hpp"
 #include "cleave/error.hpp"
 #include "cleave/session.hpp"
 
 #include <mpi.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <stdexcept>
+#include <string>
+#include <thread>
 
 namespace {
 
@@ -75,6 +79,42 @@ int throws_on_rank_1() {
   return 3;
 }
 
+/// Rank 1 ends without a Comm that rank 0 makes.
+int makes_no_comm_on_rank_1() {
+  const cleave::Session session;
+  int rank = 0;
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  if (rank == 1)
+    return report(true);
+  for (int time = 0; time < 2; ++time) // again and again
+    try {
+      const cleave::Comm comm(session);
+      return report(false);
+    } catch (const cleave::Error& error) {
+      if (error.kind() != cleave::ErrorKind::lost_peer ||
+          std::strstr(error.what(), "rank 1 has ended MPI") == nullptr)
+        return report(false);
+    }
+  return report(true);
+}
+
+/// Rank 0 tells that it waits for a Comm that rank 1 makes late.
+int makes_a_late_comm_on_rank_1() {
+  const cleave::Session session;
+  int rank = 0;
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  if (rank == 1)
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  int told = 0;
+  cleave::CommOptions options;
+  options.patience_s = 0.1;
+  options.on_absent = [&told](const std::string& text) {
+    told += text.find("has waited 0 s for other ranks to make their Comm") != text.npos ? 1 : 0;
+  };
+  const cleave::Comm comm(session, options);
+  return report(rank == 1 || (told >= 1 && told <= 5));
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -87,6 +127,10 @@ int main(int argc, char** argv) {
     return refuses_a_second_beginning();
   if (is("nested"))
     return nested();
+  if (is("makes_no_comm_on_rank_1"))
+    return makes_no_comm_on_rank_1();
+  if (is("makes_a_late_comm_on_rank_1"))
+    return makes_a_late_comm_on_rank_1();
   if (is("throws_on_rank_1"))
     return throws_on_rank_1();
   return report(false);

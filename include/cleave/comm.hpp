@@ -109,6 +109,7 @@ class Transport; // src/transport.hpp: MPI, or threads of this process
 class Comm {
 public:
   /// Duplicates MPI_COMM_WORLD. Collective. @pre session outlives this
+  /// @throws Error lost_peer where a rank ends its Session instead
   explicit Comm(const Session& session, CommOptions options = {});
   /// Duplicates `parent`, so that our messages never meet the caller's. Collective over `parent`.
   explicit Comm(MPI_Comm parent, CommOptions options = {});

@@ -7,6 +7,9 @@ namespace cleave {
 /// RAII MPI_Init_thread and MPI_Finalize: the outermost object of main, made before any HDF5 call
 /// and outliving every communicator. Collective over the job. Not copyable, not movable.
 ///
+/// Its end waits for the other ranks', as MPI_Finalize does. Where they make a Comm or a Pool that
+/// this rank has not made, they are told: theirs throw Error lost_peer.
+///
 /// While an exception unwinds through it, it does not finalise: a rank that finalises alone hangs
 /// the others (MPI 3.1, 8.7); leaving main without it makes mpirun end the job.
 class Session {
