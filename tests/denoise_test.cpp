@@ -2,6 +2,7 @@
 #include "cleave/pool.hpp"
 #include "cleave/session.hpp"
 #include "cleave/workload.hpp"
+#include "job_run.hpp"
 #include "jobs/non_local_means.hpp"
 
 #include <gmock/gmock.h>
@@ -12,7 +13,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,7 +23,7 @@ cleave::Workload denoise_workload();
 namespace cleave {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 // Files of the tests; root writes and reads them.
 std::filesystem::path folder() {
@@ -42,21 +42,13 @@ Image picture(std::int64_t width, std::int64_t height, int channels, int bits) {
   return image;
 }
 
-using Given = std::map<std::string, std::string>;
-
-Values values(const Given& given) {
-  std::map<std::string, Values::Given> texts;
-  for (const auto& [key, text] : given)
-    texts[key] = {text, {"", 0, key}, {}};
-  return {denoise_workload().parameters, texts};
-}
+using cleave::testing::bytes_of;
+using cleave::testing::Given;
+using cleave::testing::values_of;
 
 std::unique_ptr<Job> prepared(Pool& pool, const Given& given) {
-  return denoise_workload().prepare(values(given), pool);
-}
-
-std::vector<std::byte> bytes_of(const Job& job) {
-  return {job.result().begin(), job.result().end()};
+  const Workload denoise = denoise_workload();
+  return denoise.prepare(values_of(denoise, given), pool);
 }
 
 // The answer by the definition, rounded half up.
@@ -93,8 +85,8 @@ TEST(Denoise, same_bytes_as_the_definition_at_every_layout) {
     const std::vector<std::byte> right = defined(image, {1, 4, 0.2, 0.1});
     for (const int threads : {1, 2, 3})
       for (const char* schedule : {"block", "cyclic", "cyclic,2"}) {
-        SCOPED_TRACE(testing::Message() << width << " x " << height << " x " << channels << ", "
-                                        << threads << " threads, " << schedule);
+        SCOPED_TRACE(::testing::Message() << width << " x " << height << " x " << channels << ", "
+                                          << threads << " threads, " << schedule);
         Pool pool(session, {.threads = threads, .schedule = Schedule::parse(schedule)});
         if (pool.is_root())
           write_png(file, image);
@@ -331,14 +323,7 @@ TEST(Denoise, the_picture_is_written) {
 // Every rank learns the same refusal, about `key`.
 void expect_refusal(Pool& pool, const Given& given, const std::string& key,
                     const std::string& message) {
-  try {
-    (void)prepared(pool, given);
-    ADD_FAILURE() << key << ": accepted, not refused with '" << message << "'";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::bad_input);
-    EXPECT_EQ(error.place().key, key);
-    EXPECT_THAT(error.what(), HasSubstr(message));
-  }
+  cleave::testing::expect_refusal([&] { (void)prepared(pool, given); }, key, message);
 }
 
 TEST(Denoise, bad_inputs_are_refused_before_work) {

@@ -6,7 +6,11 @@
 #include "cleave/pool.hpp"
 #include "cleave/workload.hpp"
 
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -32,19 +36,36 @@ struct Answer {
   double work = 0;
 };
 
+/// Parameters as texts.
+using Given = std::map<std::string, std::string>;
+
 /// The workload's validated parameters. @throws Error bad_input
-inline Values values_of(const Workload& workload,
-                        const std::map<std::string, std::string>& parameters) {
+inline Values values_of(const Workload& workload, const Given& parameters) {
   std::map<std::string, Values::Given> given;
   for (const auto& [key, text] : parameters)
     given[key] = {.text = text, .place = {.file = {}, .line = 0, .key = key}, .base = {}};
   return {workload.parameters, given};
 }
 
+inline std::vector<std::byte> bytes_of(const Job& job) {
+  return {job.result().begin(), job.result().end()};
+}
+
+/// prepare(), on any rank, refuses the parameter `key` with this message.
+inline void expect_refusal(const std::function<void()>& prepare, const std::string& key,
+                           const std::string& message) {
+  try {
+    prepare();
+    ADD_FAILURE() << key << ": accepted, not refused with '" << message << "'";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::bad_input);
+    EXPECT_EQ(error.place().key, key);
+    EXPECT_THAT(error.what(), ::testing::HasSubstr(message));
+  }
+}
+
 /// Prepares and runs one repetition of the workload.
-inline Answer run_job(const Workload& workload,
-                      const std::map<std::string, std::string>& parameters,
-                      const Split& split = {}) {
+inline Answer run_job(const Workload& workload, const Given& parameters, const Split& split = {}) {
   const Values values = values_of(workload, parameters);
   Answer answer;
   Comm::in_process(split.ranks, [&](Comm& comm) {
@@ -57,7 +78,7 @@ inline Answer run_job(const Workload& workload,
     if (!comm.is_root())
       return;
     answer.verdict = job->check();
-    answer.bytes.assign(job->result().begin(), job->result().end());
+    answer.bytes = bytes_of(*job);
     answer.summary = job->summary();
     answer.details = job->details();
     answer.tasks = job->tasks();

@@ -24,10 +24,10 @@
 namespace cleave::kmeans {
 namespace {
 
+using cleave::testing::Given;
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using Given = std::map<std::string, std::string>;
 
 std::filesystem::path folder() {
   const char* base = std::getenv("TMPDIR");

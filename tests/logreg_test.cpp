@@ -23,9 +23,9 @@
 namespace cleave::logreg {
 namespace {
 
+using cleave::testing::Given;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using Given = std::map<std::string, std::string>;
 
 std::filesystem::path folder() {
   const char* base = std::getenv("TMPDIR");

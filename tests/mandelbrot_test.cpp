@@ -3,6 +3,7 @@
 #include "cleave/session.hpp"
 #include "cleave/simd.hpp"
 #include "cleave/workload.hpp"
+#include "job_run.hpp"
 #include "jobs/mandelbrot_band.hpp"
 
 #include <gmock/gmock.h>
@@ -15,7 +16,6 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,8 +25,10 @@ cleave::Workload mandelbrot_workload();
 namespace cleave::mandelbrot {
 namespace {
 
+using cleave::testing::bytes_of;
+using cleave::testing::Given;
+using cleave::testing::values_of;
 using ::testing::HasSubstr;
-using Given = std::map<std::string, std::string>;
 
 // Files of the tests; root writes and reads them.
 std::filesystem::path folder() {
@@ -43,15 +45,8 @@ std::string content(const std::filesystem::path& file) {
 }
 
 std::unique_ptr<Job> prepared(Pool& pool, const Given& given, Kernel kernel = escape_row) {
-  std::map<std::string, Values::Given> texts;
-  for (const auto& [key, text] : given)
-    texts[key] = {text, {"", 0, key}, {}};
   const Workload workload = workload_of(kernel);
-  return workload.prepare({workload.parameters, texts}, pool);
-}
-
-std::vector<std::byte> bytes_of(const Job& job) {
-  return {job.result().begin(), job.result().end()};
+  return workload.prepare(values_of(workload, given), pool);
 }
 
 View small_view(std::int64_t limit) {
@@ -339,14 +334,7 @@ TEST(Mandelbrot, AFailedFileDoesNotLoseTheAnswer) {
 // Every rank learns the same refusal, about `key`.
 void expect_refusal(Pool& pool, const Given& given, const std::string& key,
                     const std::string& message) {
-  try {
-    (void)prepared(pool, given);
-    ADD_FAILURE() << key << ": accepted, not refused with '" << message << "'";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::bad_input);
-    EXPECT_EQ(error.place().key, key);
-    EXPECT_THAT(error.what(), HasSubstr(message));
-  }
+  cleave::testing::expect_refusal([&] { (void)prepared(pool, given); }, key, message);
 }
 
 TEST(Mandelbrot, BadInputsAreRefusedBeforeWork) {

@@ -3,6 +3,7 @@
 #include "cleave/pool.hpp"
 #include "cleave/session.hpp"
 #include "cleave/workload.hpp"
+#include "job_run.hpp"
 #include "jobs/primes.hpp"
 
 #include <gmock/gmock.h>
@@ -15,7 +16,6 @@
 #include <fstream>
 #include <iterator>
 #include <limits>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,8 +23,10 @@
 namespace cleave::primes {
 namespace {
 
+using cleave::testing::bytes_of;
+using cleave::testing::Given;
+using cleave::testing::values_of;
 using ::testing::HasSubstr;
-using Given = std::map<std::string, std::string>;
 
 constexpr std::uint64_t largest = std::numeric_limits<std::uint64_t>::max();
 
@@ -61,15 +63,8 @@ std::int64_t count(const Interval& interval) {
 
 std::unique_ptr<Job> prepared(Pool& pool, const Given& given,
                               const Sieve& sieve = {count, eratosthenes}) {
-  std::map<std::string, Values::Given> texts;
-  for (const auto& [key, text] : given)
-    texts[key] = {text, {"", 0, key}, {}};
   const Workload workload = workload_of(sieve);
-  return workload.prepare({workload.parameters, texts}, pool);
-}
-
-std::vector<std::byte> bytes_of(const Job& job) {
-  return {job.result().begin(), job.result().end()};
+  return workload.prepare(values_of(workload, given), pool);
 }
 
 std::int64_t counted(const Job& job) {
@@ -362,14 +357,7 @@ TEST(PrimesJob, AFailedFileDoesNotLoseTheAnswer) {
 // Every rank learns the same refusal, about `key`.
 void expect_refusal(Pool& pool, const Given& given, const std::string& key,
                     const std::string& message) {
-  try {
-    (void)prepared(pool, given);
-    ADD_FAILURE() << key << ": accepted, not refused with '" << message << "'";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::bad_input);
-    EXPECT_EQ(error.place().key, key);
-    EXPECT_THAT(error.what(), HasSubstr(message));
-  }
+  cleave::testing::expect_refusal([&] { (void)prepared(pool, given); }, key, message);
 }
 
 TEST(PrimesJob, BadInputsAreRefusedBeforeWork) {
