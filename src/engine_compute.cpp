@@ -153,6 +153,16 @@ void Engine::run_chunk(Worker& worker, Hand& hand, TaskRange tasks, Work work) {
   ++hand.chunks;
 }
 
+void Engine::count(const Worker& worker, TaskRange tasks, std::int64_t begin_ns,
+                   std::int64_t end_ns) {
+  Hand& hand = hands_[static_cast<std::size_t>(worker.thread())];
+  hand.busy_ns += end_ns - begin_ns;
+  hand.tasks += static_cast<std::uint64_t>(tasks.size());
+  ++hand.chunks;
+  if (options_.trace)
+    hand.trace.push_back(trace_row(worker, tasks, begin_ns, end_ns));
+}
+
 TraceRow Engine::trace_row(const Worker& worker, TaskRange tasks, std::int64_t begin_ns,
                            std::int64_t end_ns) const {
   return {repetition_,

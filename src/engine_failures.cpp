@@ -2,6 +2,7 @@
 /// The Engine's failures: what throws on one rank becomes data that every rank learns.
 #include "cleave/engine.hpp"
 #include "cleave/serialize.hpp"
+#include "serialize_error.hpp"
 #include "watchdog.hpp"
 #include "words.hpp"
 
@@ -31,26 +32,17 @@ TaskFailure get_failure(Unpacker& from) {
   return failure;
 }
 
-/// Kind, message and place of any exception.
-std::vector<std::byte> packed(const std::exception_ptr& failure) {
-  Packer packer;
-  const auto put_error = [&packer](const Error& error) {
-    packer.put(error.kind());
-    packer.put(error.message());
-    packer.put(error.place().file);
-    packer.put(error.place().line);
-    packer.put(error.place().key);
-  };
+/// Any exception as the Error that it is told as.
+std::vector<std::byte> packed_failure(const std::exception_ptr& failure) {
   try {
     std::rethrow_exception(failure);
   } catch (const Error& error) {
-    put_error(error);
+    return packed(error);
   } catch (...) {
     const Thrown thrown = current_exception_words();
-    put_error({ErrorKind::failed_task,
-               thrown.what.empty() ? thrown.type : thrown.type + ": " + thrown.what});
+    return packed({ErrorKind::failed_task,
+                   thrown.what.empty() ? thrown.type : thrown.type + ": " + thrown.what});
   }
-  return packer.take();
 }
 
 } // namespace
@@ -61,19 +53,15 @@ void raise_together(const Comm& comm, const std::exception_ptr& mine) {
 }
 
 void raise_first(const Comm& comm, const std::exception_ptr& mine) {
-  const auto all = comm.all_gather_blobs(mine ? packed(mine) : std::vector<std::byte>());
-  const auto first = std::ranges::find_if(all, [](const auto& blob) { return !blob.empty(); });
-  Unpacker from(*first);
-  const auto kind = from.get<ErrorKind>();
-  auto message = from.get<std::string>();
-  auto file = from.get<std::string>();
-  const int line = from.get<int>();
-  auto key = from.get<std::string>();
-  if (const auto rank = static_cast<int>(first - all.begin()); rank != 0)
+  const auto all = comm.all_gather_blobs(mine ? packed_failure(mine) : std::vector<std::byte>());
+  const auto found = std::ranges::find_if(all, [](const auto& blob) { return !blob.empty(); });
+  const Error first = unpacked_error(*found);
+  std::string message = first.message();
+  if (const auto rank = static_cast<int>(found - all.begin()); rank != 0)
     message = "rank " + std::to_string(rank) + " (host " + comm.host_of(rank) + "): " + message;
-  else if (kind == ErrorKind::failed_task)
+  else if (first.kind() == ErrorKind::failed_task)
     message = "root failed: " + message;
-  throw Error(kind, message, {std::move(file), line, std::move(key)});
+  throw Error(first.kind(), message, first.place());
 }
 
 void end_job(const Comm& comm, const PoolOptions& options, const StuckTask& stuck) {

@@ -49,7 +49,7 @@ RankTimes get_times(Unpacker& from) {
 } // namespace
 
 void Engine::begin_repetition() {
-  (void)open({"begin_repetition", 0}, [] { return RootPart{}; });
+  (void)open({"measure", 0}, [] { return RootPart{}; });
   if (++repetition_ == 0)
     first_repetition_ = call_;
   repeated_ = call_ - first_repetition_;
@@ -99,7 +99,7 @@ Repetition Engine::end_repetition() {
     counters_.tasks_done += hand.tasks;
     counters_.chunks_done += hand.chunks;
   }
-  (void)open({"end_repetition", 0}, [] { return RootPart{}; });
+  (void)open({"the end of measure", 0}, [] { return RootPart{}; });
   repeated_ = 0;
   clock_.enter(Phase::write);
   Packer packer;

@@ -37,13 +37,6 @@ detail::TaskTable agreed_table(Pool& pool) {
   return table;
 }
 
-/// Of this run's tasks, a function of the Pool's seed and the number of its calls so far.
-/// Collective.
-std::uint64_t next_seed(Pool& pool) {
-  const auto draw = [](std::int64_t, Worker& worker) { return worker.random()(); };
-  return pool.map_reduce(draw, 1, std::plus<>(), std::uint64_t{0});
-}
-
 /// While it lives, calls of the Pool are refused on this rank: the others could not join in.
 class NoOtherCalls {
 public:
@@ -63,15 +56,16 @@ private:
 
 void Executor::run(Pool& pool, const std::function<void(Executor&)>& function) {
   detail::TaskTable table = agreed_table(pool);
-  const std::uint64_t seed = next_seed(pool);
+  detail::Engine& engine = *pool.engine_;
+  const std::uint64_t seed = engine.drawn_seed(); // of the call that agreed
   detail::Channels channels(pool.comm());
   std::optional<detail::Dispatcher> dispatcher;
   std::optional<detail::TaskServer> server;
   detail::together(pool.comm(), [&] {
     if (pool.is_root())
-      dispatcher.emplace(pool, channels, std::move(table.thunks), seed);
+      dispatcher.emplace(engine, channels, std::move(table.thunks), seed);
     else
-      server.emplace(pool, channels, std::move(table.thunks), seed);
+      server.emplace(engine, channels, std::move(table.thunks), seed);
   });
   // Where a rank has left, no agreement is possible: these throw then, on every rank by itself.
   std::exception_ptr failure;

@@ -19,12 +19,12 @@ Raise cancellation(std::int64_t task, const std::string& why) {
 
 } // namespace
 
-Dispatcher::Dispatcher(const Pool& pool, Channels& channels, std::vector<Thunk> thunks,
+Dispatcher::Dispatcher(Engine& engine, Channels& channels, std::vector<Thunk> thunks,
                        std::uint64_t seed)
-    : comm_(pool.comm()), channels_(channels), bell_(channels.bell()),
-      timeout_(pool.options().timeout), spins_(!comm_.yields()), workers_(pool.workers()),
-      crew_(pool, channels, std::move(thunks), seed) {
-  const std::vector<RankPlace>& places = pool.layout().ranks();
+    : comm_(engine.comm()), channels_(channels), bell_(channels.bell()),
+      timeout_(engine.options().timeout), spins_(!comm_.yields()),
+      workers_(engine.workers().count()), crew_(engine, channels, std::move(thunks), seed) {
+  const std::vector<RankPlace>& places = engine.layout().ranks();
   for (int r = 1; r < comm_.size(); ++r)
     remotes_.emplace_back(r, places[static_cast<std::size_t>(r)].threads, channels.of(r));
   try {

@@ -70,7 +70,7 @@ public:
 /// second thread. Else the service thread does.
 class Dispatcher {
 public:
-  Dispatcher(const Pool& pool, Channels& channels, std::vector<Thunk> thunks, std::uint64_t seed);
+  Dispatcher(Engine& engine, Channels& channels, std::vector<Thunk> thunks, std::uint64_t seed);
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
   ~Dispatcher();

@@ -9,12 +9,12 @@ constexpr std::uint32_t sleeper = 1; // one at a time on each of this rank's bel
 
 } // namespace
 
-TaskServer::TaskServer(const Pool& pool, Channels& channels, std::vector<Thunk> thunks,
+TaskServer::TaskServer(Engine& engine, Channels& channels, std::vector<Thunk> thunks,
                        std::uint64_t seed)
-    : comm_(pool.comm()), channels_(channels), channel_(channels.of(comm_.rank())),
-      spins_(!comm_.yields()), crew_(pool, channels, std::move(thunks), seed),
+    : comm_(engine.comm()), channels_(channels), channel_(channels.of(comm_.rank())),
+      spins_(!comm_.yields()), crew_(engine, channels, std::move(thunks), seed),
       working_(crew_.size()) {
-  const RankPlace& place = pool.layout().ranks()[static_cast<std::size_t>(comm_.rank())];
+  const RankPlace& place = engine.layout().ranks()[static_cast<std::size_t>(comm_.rank())];
   try {
     start_threads(threads_, place, crew_.size(), [this](int thread) { work(thread); });
   } catch (...) {

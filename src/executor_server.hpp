@@ -20,7 +20,7 @@ namespace cleave::detail {
 /// and then while nobody waits. Else that thread sleeps.
 class TaskServer {
 public:
-  TaskServer(const Pool& pool, Channels& channels, std::vector<Thunk> thunks, std::uint64_t seed);
+  TaskServer(Engine& engine, Channels& channels, std::vector<Thunk> thunks, std::uint64_t seed);
   TaskServer(const TaskServer&) = delete;
   TaskServer& operator=(const TaskServer&) = delete;
   ~TaskServer();

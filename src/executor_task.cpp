@@ -46,25 +46,33 @@ void run_anywhere_on(const RankPlace& place) {
 
 } // namespace
 
-Crew::Crew(const Pool& pool, Channels& channels, std::vector<Thunk> thunks, std::uint64_t seed)
-    : pool_(pool), channels_(channels), thunks_(std::move(thunks)), seed_(seed),
-      workers_(workers_of(pool.layout(), pool.comm().rank())), watches_(workers_.size()) {}
+Crew::Crew(Engine& engine, Channels& channels, std::vector<Thunk> thunks, std::uint64_t seed)
+    : engine_(engine), channels_(channels), thunks_(std::move(thunks)), seed_(seed),
+      workers_(workers_of(engine.layout(), engine.comm().rank())), watches_(workers_.size()) {}
 
 Frame Crew::perform(int thread, Frame order) {
+  Worker& worker = workers_[static_cast<std::size_t>(thread)];
+  const std::int64_t task = order.header.task;
+  const std::int64_t begin = monotonic_ns();
+  Frame answer = answered(worker, std::move(order));
+  engine_.count(worker, {task, task + 1}, begin, monotonic_ns());
+  return answer;
+}
+
+Frame Crew::answered(Worker& worker, Frame order) {
   const std::int64_t task = order.header.task;
   try {
     if (!order.whole())
       throw std::bad_alloc();
-    Worker& worker = workers_[static_cast<std::size_t>(thread)];
-    worker.begin_call(seed_, 0, {}, watch(thread, order.header.timeout));
+    worker.begin_call(seed_, 0, {}, watch(worker.thread(), order.header.timeout));
     std::vector<std::byte> bytes = run_task(worker, task, [&] {
       Packer result;
       thunks_[order.header.word](worker, std::move(order.payload), result);
       return result.take();
     });
-    return make_frame(task, Frame::returned, std::move(bytes), thread);
+    return make_frame(task, Frame::returned, std::move(bytes), worker.thread());
   } catch (...) {
-    return make_frame(task, Frame::threw, packed_exception(), thread);
+    return make_frame(task, Frame::threw, packed_exception(), worker.thread());
   }
 }
 
@@ -84,7 +92,7 @@ void Crew::start_watchdog() {
   if (!watchdog_)
     watchdog_.emplace(watches_, [this](const StuckTask& stuck) {
       const auto silence = channels_.hold();
-      end_job(pool_.comm(), pool_.options(), stuck);
+      end_job(engine_.comm(), engine_.options(), stuck);
     });
 }
 

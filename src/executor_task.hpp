@@ -23,8 +23,8 @@ namespace cleave::detail {
 /// The workers of this rank. Where a task has a time-out, a task that ignores it ends the job.
 class Crew {
 public:
-  /// @param pool, channels outlive this
-  Crew(const Pool& pool, Channels& channels, std::vector<Thunk> thunks, std::uint64_t seed);
+  /// @param engine, channels outlive this
+  Crew(Engine& engine, Channels& channels, std::vector<Thunk> thunks, std::uint64_t seed);
 
   [[nodiscard]] int size() const noexcept { return static_cast<int>(workers_.size()); }
   /// Runs the task of `order` by the worker of this thread. @return the answer: the result, or what
@@ -32,10 +32,11 @@ public:
   [[nodiscard]] Frame perform(int thread, Frame order);
 
 private:
+  [[nodiscard]] Frame answered(Worker& worker, Frame order);
   [[nodiscard]] Watch* watch(int thread, std::chrono::duration<double> timeout);
   void start_watchdog();
 
-  const Pool& pool_;
+  Engine& engine_;
   Channels& channels_;
   std::vector<Thunk> thunks_;
   std::uint64_t seed_;

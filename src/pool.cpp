@@ -9,7 +9,14 @@ namespace cleave {
 Pool::Pool(const Comm& comm, const PoolOptions& options)
     : engine_(std::make_unique<detail::Engine>(comm.duplicate(), options)) {}
 
-Repetition Pool::end_repetition() {
+Repetition Pool::measure(const std::function<void()>& work) {
+  engine_->begin_repetition();
+  try {
+    work();
+  } catch (...) {
+    engine_->abandon_repetition();
+    throw;
+  }
   Repetition repetition = engine_->end_repetition();
   if (is_root())
     engine_->timings().run.push_back(repetition);

@@ -70,9 +70,7 @@ Timings record(Pool& pool, const std::filesystem::path& file, const std::functio
   pool.from_root([&] { book.emplace(file, timings.info, options); });
   for (int i = 0; i < options.warm_ups + options.repetitions; ++i) {
     const bool warm_up = i < options.warm_ups;
-    pool.begin_repetition();
-    work();
-    Repetition repetition = pool.end_repetition();
+    Repetition repetition = pool.measure(work);
     const bool good = pool.from_root([&] {
       return book->enter(std::move(repetition), timings, warm_up,
                          warm_up ? i : i - options.warm_ups);

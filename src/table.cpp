@@ -1,6 +1,7 @@
 #include "cleave/table.hpp"
 
 #include "cleave/serialize.hpp"
+#include "serialize_error.hpp"
 #include "table_parts.hpp"
 #include "words.hpp"
 
@@ -18,26 +19,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<std::byte> packed(const std::exception_ptr& failure, const Comm& comm) {
-  Packer packer;
-  const auto put_error = [&packer](const Error& error) {
-    packer.put(error.kind());
-    packer.put(error.message());
-    packer.put(error.place().file);
-    packer.put(error.place().line);
-    packer.put(error.place().key);
-  };
+std::vector<std::byte> packed_failure(const std::exception_ptr& failure, const Comm& comm) {
   try {
     std::rethrow_exception(failure);
   } catch (const Error& error) {
-    put_error(error);
+    return packed(error);
   } catch (const std::bad_alloc&) {
-    put_error({ErrorKind::io, "no memory on host " + comm.host_of(comm.rank()) +
-                                  " for this rank's rows; use more ranks, or nodes"});
+    return packed({ErrorKind::io, "no memory on host " + comm.host_of(comm.rank()) +
+                                      " for this rank's rows; use more ranks, or nodes"});
   } catch (...) {
-    put_error({ErrorKind::io, current_exception_words().what});
+    return packed({ErrorKind::io, current_exception_words().what});
   }
-  return packer.take();
 }
 
 /// The number of a column that the user names; nothing where there is none.
@@ -116,14 +108,9 @@ std::string column_text(std::int64_t column, const std::vector<std::string>& nam
 void raise_together(const Comm& comm, const std::exception_ptr& mine) {
   if (comm.agree({mine ? 1U : 0U}).highest[0] == 0)
     return;
-  const auto all = comm.all_gather_blobs(mine ? packed(mine, comm) : std::vector<std::byte>());
-  Unpacker from(*std::ranges::find_if(all, [](const auto& blob) { return !blob.empty(); }));
-  const auto kind = from.get<ErrorKind>();
-  const auto message = from.get<std::string>();
-  auto file = from.get<std::string>();
-  const int line = from.get<int>();
-  auto key = from.get<std::string>();
-  throw Error(kind, message, {std::move(file), line, std::move(key)});
+  const auto all =
+      comm.all_gather_blobs(mine ? packed_failure(mine, comm) : std::vector<std::byte>());
+  throw unpacked_error(*std::ranges::find_if(all, [](const auto& blob) { return !blob.empty(); }));
 }
 
 Form from_root(const Comm& comm, const std::function<Form()>& find) {

@@ -403,6 +403,7 @@ void check_executor(Pool& pool, std::int64_t mebibytes) {
   check_queue(pool);
   check_task_failures(pool);
   check_task_timeouts(pool);
+  check_task_times(pool);
   check_unordered(pool);
   check_runs(pool);
 }

@@ -22,6 +22,8 @@ void check_queue(Pool& pool);
 void check_task_failures(Pool& pool);
 /// Tasks that take longer than their time-out, and others beside them.
 void check_task_timeouts(Pool& pool);
+/// A repetition counts the tasks and clocks the workers.
+void check_task_times(Pool& pool);
 /// Inputs without end in sight, results as they come.
 void check_unordered(Pool& pool);
 /// Runs one after the other, mixed with other calls of the Pool.

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -124,6 +126,27 @@ void check_task_timeouts(Pool& pool) {
   check_timeout_of_pool(pool);
   check_timeout_of_task(pool);
   check_in_time(pool);
+}
+
+void check_task_times(Pool& pool) {
+  constexpr int count = 12;
+  const Repetition repetition = pool.measure([&] {
+    Executor::run(pool, [](Executor& e) {
+      std::vector<Future<bool>> futures;
+      for (int i = 0; i < count; ++i)
+        futures.push_back(e.submit<&tasks::sleeps>(2));
+    });
+  });
+  if (!pool.is_root())
+    return;
+  std::uint64_t done = 0;
+  double busy_s = 0;
+  for (const RankTimes& rank : repetition.ranks) {
+    done += rank.tasks_done;
+    busy_s += std::accumulate(rank.thread_busy_s.begin(), rank.thread_busy_s.end(), 0.0);
+  }
+  EXPECT_EQ(done, count);
+  EXPECT_GE(busy_s, count * 0.002);
 }
 
 } // namespace cleave::testing

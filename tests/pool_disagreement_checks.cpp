@@ -50,18 +50,18 @@ void check_disagreements(Pool& pool) {
               AllOf(HasSubstr("map of 6 tasks"), HasSubstr("types")));
   EXPECT_THAT(disagreement([&] {
                 if (last)
-                  pool.begin_repetition();
+                  (void)pool.measure([] {});
                 else
                   (void)pool.map(index, 6);
               }),
-              AllOf(HasSubstr("map of 6 tasks"), HasSubstr("begin_repetition")));
+              AllOf(HasSubstr("map of 6 tasks"), HasSubstr("measure")));
   EXPECT_THAT(disagreement([&] {
-                if (last)
-                  (void)pool.take_trace();
-                else
-                  (void)pool.end_repetition();
+                (void)pool.measure([&] {
+                  if (last)
+                    (void)pool.take_trace();
+                });
               }),
-              AllOf(HasSubstr("take_trace"), HasSubstr("end_repetition")));
+              AllOf(HasSubstr("take_trace"), HasSubstr("the end of measure")));
   // They are in step again.
   EXPECT_EQ(pool.map_reduce(index, 5, std::plus<>(), std::int64_t{0}), 10);
 }

@@ -102,10 +102,10 @@ void check_trace(const Pool& pool, const std::vector<TraceRow>& rows, int repeti
 }
 
 Repetition repeat(Pool& pool) {
-  pool.begin_repetition();
-  (void)pool.map(busy_work, tasks);
-  (void)pool.map_reduce(busy_work, tasks, std::plus<>(), 0.0);
-  return pool.end_repetition();
+  return pool.measure([&] {
+    (void)pool.map(busy_work, tasks);
+    (void)pool.map_reduce(busy_work, tasks, std::plus<>(), 0.0);
+  });
 }
 
 } // namespace
@@ -135,15 +135,14 @@ void check_random(Pool& pool) {
   EXPECT_TRUE(std::ranges::adjacent_find(numbers) == numbers.end()); // none comes twice
 
   std::vector<Draws> repeated; // what is repeated draws the same
-  for (int i = 0; i < 3; ++i) {
-    own.begin_repetition();
-    repeated.push_back(draw(own));
-    (void)own.end_repetition();
-  }
+  for (int i = 0; i < 3; ++i)
+    (void)own.measure([&] { repeated.push_back(draw(own)); });
   EXPECT_NE(repeated[0], draws);
   EXPECT_EQ(repeated[1], repeated[0]);
   EXPECT_EQ(repeated[2], repeated[0]);
   EXPECT_NE(draw(own), repeated[0]);
+  EXPECT_THROW(own.measure([] { throw std::runtime_error("left"); }), std::runtime_error);
+  EXPECT_NE(draw(own), repeated[0]); // also after a repetition that was left
 }
 
 void check_timings(Pool& pool) {

@@ -29,6 +29,9 @@ void use(cleave::Pool& pool, const std::vector<int>& numbers) {
 #ifdef MAP_TO_NOTHING
   (void)pool.map([](int) {}, numbers);
 #endif
+#ifdef WORKER_FIRST
+  (void)pool.map([](cleave::Worker& worker, int n) { return worker.rank() + n; }, numbers);
+#endif
 #ifdef MAP_OF_FLAGS
   (void)pool.map([](bool flag) { return !flag; }, std::vector<bool>{});
 #endif

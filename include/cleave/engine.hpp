@@ -199,6 +199,15 @@ public:
 
   void begin_repetition();
   [[nodiscard]] Repetition end_repetition();
+  /// Where an exception leaves it. Local.
+  void abandon_repetition() noexcept { repeated_ = 0; }
+  /// Drawn from the random stream of the last call, which is no worker's. Local.
+  [[nodiscard]] std::uint64_t drawn_seed() const noexcept {
+    return RandomStream(options_.seed, call_ - repeated_, 0)();
+  }
+  /// That a worker of this rank has run tasks outside compute(), by the steady clock. Local; to be
+  /// called by the worker's thread.
+  void count(const Worker& worker, TaskRange tasks, std::int64_t begin_ns, std::int64_t end_ns);
   [[nodiscard]] std::vector<TraceRow> take_trace();
   [[nodiscard]] Timings& timings() noexcept { return timings_; }
 

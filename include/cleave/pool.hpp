@@ -182,16 +182,16 @@ public:
   template <class F, class T, class Op, class R>
   R reduce_ranges(F f, const Distributed<T>& values, Op op, R identity);
 
-  /// All ranks start together; the Pool clocks its phases from here on. Collective.
-  void begin_repetition() { engine_->begin_repetition(); }
-  /// Ends it: complete at root, whose Timings keep it. Collective.
-  Repetition end_repetition();
+  /// Calls work(), which all ranks start together, as one repetition of a run: complete at root,
+  /// whose Timings keep it, unless work() throws. Collective.
+  Repetition measure(const std::function<void()>& work);
   /// Chunks since the last call, at root, when options().trace. Collective.
   [[nodiscard]] std::vector<TraceRow> take_trace() { return engine_->take_trace(); }
   /// What is known of this launch, and the repetitions so far (at root).
   [[nodiscard]] const Timings& timings() const noexcept { return engine_->timings(); }
 
 private:
+  friend class Executor;
   template <class Out, class In, class F>
   std::vector<TaskFailure> run_map(Out& out, In& in, F& f, const detail::CallForm& form,
                                    std::int64_t tasks, bool collect, const CallOptions& options);

@@ -152,8 +152,14 @@ template <class F, class... Args>
 decltype(auto) call_task(F& f, Worker& worker, Args&&... args) {
   if constexpr (std::is_invocable_v<F&, Args..., Worker&>)
     return std::invoke(f, std::forward<Args>(args)..., worker);
-  else
+  else if constexpr (std::is_invocable_v<F&, Args...>)
     return std::invoke(f, std::forward<Args>(args)...);
+  else {
+    static_assert(std::is_invocable_v<F&, Args...>,
+                  "a task is f(input...) or f(input..., Worker&), with the Worker last and inputs "
+                  "by value or const reference");
+    return 0; // no second error behind the first
+  }
 }
 
 /// Returns work() where it ends in time.

@@ -135,9 +135,7 @@ private:
     current_.repetitions = plan_.warm_ups + plan_.repetitions;
     current_.warm_up = warm_up;
     tell_progress(0);
-    pool_.begin_repetition();
-    compute();
-    Repetition measured = pool_.end_repetition();
+    Repetition measured = pool_.measure([this] { compute(); });
     return pool_.from_root([&] { return record(std::move(measured), index, warm_up); });
   }
 
