@@ -334,7 +334,8 @@ std::unique_ptr<Job> prepare(const Values& values, Pool& pool) {
                                    values.file("outputs").lexically_normal());
 }
 
-Parameter image_file(const char* name, ParameterType type, bool required, const char* summary) {
+Parameter image_file(const char* name, ParameterType type, bool required,
+                     const std::string& summary) {
   Parameter parameter;
   parameter.name = name;
   parameter.summary = summary;
@@ -360,8 +361,10 @@ std::vector<Parameter> parameters() {
   using enum ParameterType;
   const char* const range = "full range";
   return {
-      image_file("input", input_file, true,
-                 "image to remove noise from, a directory of them, or a pattern in quotes: *.png"),
+      image_file(
+          "input", input_file, true,
+          "image to remove noise from, a directory of them, or a pattern in quotes: *.png; " +
+              image_formats()),
       image_file("output", output_file, false,
                  "image to write, of the input's depth; --force replaces one; empty: none"),
       image_file("outputs", text, false,
