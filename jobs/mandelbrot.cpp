@@ -396,15 +396,25 @@ std::vector<Parameter> parameters() {
   return all;
 }
 
+/// The same window in finer pixels, so that those inside the set keep their share.
+std::map<std::string, std::string> grow(const Values& values, double factor) {
+  std::map<std::string, std::string> grown;
+  for (const char* side : {"columns", "rows"}) {
+    const double pixels = std::sqrt(factor) * static_cast<double>(values.integer(side));
+    grown[side] = std::to_string(std::llround(pixels));
+  }
+  return grown;
+}
+
 } // namespace
 
 Workload workload_of(Kernel kernel) {
   return {.name = "mandelbrot",
           .summary = "a picture of the Mandelbrot set, of any size",
           .parameters = parameters(),
-          .prepare = [kernel](const Values& values, Pool& pool) {
-            return prepare(values, pool, kernel);
-          }};
+          .prepare = [kernel](const Values& values,
+                              Pool& pool) { return prepare(values, pool, kernel); },
+          .grow = grow};
 }
 
 } // namespace cleave::mandelbrot

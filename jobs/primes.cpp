@@ -17,6 +17,8 @@
 #include <array>
 #include <charconv>
 #include <cstddef>
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <numeric>
 #include <span>
@@ -250,6 +252,16 @@ std::unique_ptr<Job> prepare(const Values& values, Pool& pool, const Sieve& siev
   return std::make_unique<Primes>(read_interval(values), sieve, output, pool.workers());
 }
 
+/// More numbers from a on. Those higher up cost a little more each: figures of a weak study use the
+/// numbers sieved.
+std::map<std::string, std::string> grow(const Values& values, double factor) {
+  const Interval interval = read_interval(values);
+  const double size = factor * static_cast<double>(interval.size());
+  if (size >= 0x1p64 - static_cast<double>(interval.first))
+    throw values.error("b", "would grow beyond 2^64; give a lower one");
+  return {{"b", std::to_string(interval.first + static_cast<std::uint64_t>(size))}};
+}
+
 Parameter parameter(const char* name, ParameterType type, const char* default_value,
                     const char* summary) {
   Parameter made;
@@ -300,7 +312,8 @@ Workload workload_of(const Sieve& sieve, const std::string& unavailable) {
                                "list the primes in this file, .txt or .csv; --force replaces "
                                "one; empty: count alone")},
       .prepare = [sieve](const Values& values, Pool& pool) { return prepare(values, pool, sieve); },
-      .unavailable = unavailable};
+      .unavailable = unavailable,
+      .grow = grow};
 }
 
 } // namespace cleave::primes

@@ -7,6 +7,7 @@
 #include "cleave/workload.hpp"
 
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
@@ -138,7 +139,14 @@ cleave::Workload squares_workload() {
                           .unit = "ms",
                           .minimum = 0,
                           .maximum = 1e6}},
-          .prepare = [](const Values& values, Pool&) {
-            return std::make_unique<squares::Squares>(values.integer("n"), values.real("sleep_ms"));
-          }};
+          .prepare =
+              [](const Values& values, Pool&) {
+                return std::make_unique<squares::Squares>(values.integer("n"),
+                                                          values.real("sleep_ms"));
+              },
+          .grow =
+              [](const Values& values, double factor) {
+                const double n = factor * static_cast<double>(values.integer("n"));
+                return std::map<std::string, std::string>{{"n", std::to_string(std::llround(n))}};
+              }};
 }

@@ -10,9 +10,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -181,8 +183,17 @@ cleave::Workload sum_squares_workload() {
                           .default_value = "1e6,2e6,3e6",
                           .minimum = 0,
                           .maximum = static_cast<double>(sum_squares::max_n)}},
-          .prepare = [](const Values& values, Pool&) {
-            return std::make_unique<sum_squares::SumSquares>(values.integers("n"));
-          }};
+          .prepare =
+              [](const Values& values, Pool&) {
+                return std::make_unique<sum_squares::SumSquares>(values.integers("n"));
+              },
+          .grow =
+              [](const Values& values, double factor) {
+                std::string grown;
+                for (const std::int64_t n : values.integers("n"))
+                  grown += (grown.empty() ? "" : ",") +
+                           std::to_string(std::llround(factor * static_cast<double>(n)));
+                return std::map<std::string, std::string>{{"n", grown}};
+              }};
 }
 #endif

@@ -1,6 +1,7 @@
 #include "cleave/launch.hpp"
 
 #include "cleave/error.hpp"
+#include "command/shell_words.hpp"
 
 #include <unistd.h>
 
@@ -49,6 +50,33 @@ CommandLine launch_line(int ranks, int threads, const Layout& here, const std::s
   if (ranks * std::max(threads, 1) > here.usable_cores(0))
     command.environment["OMPI_MCA_mpi_yield_when_idle"] = "1";
   return command;
+}
+
+CommandLine srun_launch_line(int nodes, int ranks, int threads, bool overcommit,
+                             const std::string& program,
+                             const std::vector<std::string>& arguments) {
+  CommandLine command;
+  command.arguments = {"srun",
+                       "--mpi=pmix",
+                       "-N" + std::to_string(nodes),
+                       "-n" + std::to_string(ranks),
+                       "-c" + std::to_string(std::max(threads, 1)),
+                       overcommit ? "--cpu-bind=none" : "--cpu-bind=cores"};
+  if (overcommit)
+    command.arguments.emplace_back("--overcommit");
+  command.arguments.push_back(program);
+  command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
+  command.environment[launched_mark] = "1";
+  if (overcommit)
+    command.environment["OMPI_MCA_mpi_yield_when_idle"] = "1";
+  return command;
+}
+
+std::string shell_text(const CommandLine& command) {
+  std::string text;
+  for (const auto& [name, value] : command.environment)
+    text += name + "=" + command::shell_quoted(value) + " ";
+  return text + command::shell_line(command.arguments);
 }
 
 void become(const CommandLine& command) {

@@ -1,32 +1,16 @@
-#include "cleave/error.hpp"
 #include "cleave/store.hpp"
 #include "hdf5_file.hpp"
 #include "store_format.hpp"
-#include "store_trial.hpp"
+#include "store_vetted.hpp"
 
 #include <algorithm>
-#include <cerrno>
-#include <charconv>
-#include <cstring>
+#include <optional>
 #include <utility>
 
 namespace cleave {
 namespace {
 
 namespace fs = std::filesystem;
-
-[[noreturn]] void refuse_to_read(const fs::path& file, const std::string& message) {
-  throw Error(ErrorKind::bad_input, message, {file.string(), 0, {}});
-}
-
-/// The length of the scale `name`, of which a file of this size can hold no more.
-std::size_t length_of(hid_t group, const char* name, std::uintmax_t file_bytes) {
-  const hdf5::Dataset scale = hdf5::open_dataset(group, name);
-  const hdf5::Shape shape = hdf5::shape_of(scale);
-  if (shape.size() != 1 || shape.front() > file_bytes)
-    throw hdf5::Failure(std::string("dimension ") + name + " has no sensible length");
-  return shape.front();
-}
 
 /// The rows of /run or /warm_up. Visits each_variable to read all rows of it.
 class RowReader {
@@ -151,25 +135,6 @@ private:
   std::vector<Repetition> repetitions_;
 };
 
-void require_format(const fs::path& path, const hdf5::File& file) {
-  std::string format;
-  try {
-    format = hdf5::read_text_attribute(file.get(), "format");
-  } catch (const hdf5::Failure&) {
-    format.clear(); // an HDF5 file of somebody else
-  }
-  if (format != format::name)
-    refuse_to_read(path, "is an HDF5 file, but not of timings: its attribute format is not " +
-                             std::string(format::name));
-  const std::string version = hdf5::read_text_attribute(file.get(), "format_version");
-  int major = 0;
-  std::from_chars(version.data(), version.data() + version.size(), major);
-  if (major != format::major)
-    refuse_to_read(path, "has format version " + version + "; this program reads " +
-                             std::to_string(format::major) + ".x" +
-                             (major > format::major ? ", so take a newer one" : ""));
-}
-
 std::map<std::string, std::string> read_provenance(const hdf5::File& file) {
   std::map<std::string, std::string> facts;
   const hdf5::Group group = hdf5::open_group(file, "provenance");
@@ -178,10 +143,7 @@ std::map<std::string, std::string> read_provenance(const hdf5::File& file) {
   return facts;
 }
 
-Timings read_open(const fs::path& path) {
-  const hdf5::File file = hdf5::open_file(path, false);
-  require_format(path, file);
-  const std::uintmax_t bytes = fs::file_size(path);
+Timings read_open(const hdf5::File& file, std::uintmax_t bytes) {
   Timings timings;
   RowReader run(file, "run", bytes);
   run.read_layout(timings.info);
@@ -197,45 +159,48 @@ Timings read_open(const fs::path& path) {
   return timings;
 }
 
-Timings read_or_refuse(const fs::path& file) {
-  const hdf5::Quiet quiet;
-  try {
-    return read_open(file);
-  } catch (const hdf5::Failure& failure) {
-    const std::string reason = failure.what();
-    if (reason.find(std::strerror(EAGAIN)) != std::string::npos) // its lock
-      refuse_to_read(file, "is being written by a run; read it when the run has ended");
-    refuse_to_read(file, "is not a whole timings file: " + reason);
-  } catch (const fs::filesystem_error& failure) {
-    refuse_to_read(file, failure.code().message());
-  }
-}
+constexpr std::size_t files_at_once = 64; ///< of one fork
+constexpr FileKind kind = {format::name, format::major, "timings"};
 
-/// HDF5 1.10 crashes on some damaged files and never ends on others, so a file is read here only
-/// after another process has read it whole.
-void require_harmless(const fs::path& file) {
-  std::error_code ignored;
-  const auto megabytes = static_cast<std::int64_t>(fs::file_size(file, ignored) >> 20U);
-  const TrialEnd end = trial([&] { static_cast<void>(read_or_refuse(file)); },
-                             std::chrono::seconds(3 + megabytes / 50));
-  if (!end.survived)
-    refuse_to_read(file, "is not a whole timings file: HDF5 fails on it");
-  if (!end.message.empty())
-    refuse_to_read(file, end.message);
+/// Keeps the last file read in `timings`.
+VettedReader into(Timings& timings) {
+  return [&timings](const hdf5::File& open, std::uintmax_t bytes) {
+    timings = read_open(open, bytes);
+  };
 }
 
 } // namespace
 
 Timings read_timings(const fs::path& file) {
-  std::error_code ignored;
-  const auto there = fs::status(file, ignored);
-  if (!fs::exists(there))
-    refuse_to_read(file, "there is no such file");
-  if (!fs::is_regular_file(there))
-    refuse_to_read(file, fs::is_directory(there) ? "is a directory, not a timings file"
-                                                 : "is not a regular file");
-  require_harmless(file);
-  return read_or_refuse(file);
+  Timings timings;
+  read_vetted(file, kind, into(timings));
+  return timings;
+}
+
+void read_timings(std::span<const fs::path> files,
+                  const std::function<void(const fs::path&, const Timings&)>& told) {
+  for (const fs::path& file : files)
+    require_file(file);
+  Timings timings;
+  const VettedReader read = into(timings);
+  const auto batch_at = [&](std::size_t at) {
+    return files.subspan(at, std::min(files_at_once, files.size() - at));
+  };
+  std::optional<Trial> next;
+  if (!files.empty())
+    next = try_to_read(batch_at(0), kind, read);
+  for (std::size_t at = 0; at < files.size(); at += files_at_once) {
+    const TrialEnd end = next->end();
+    if (at + files_at_once < files.size()) // tried while the batch before it is read
+      next = try_to_read(batch_at(at + files_at_once), kind, read);
+    for (const fs::path& file : batch_at(at)) {
+      if (end.survived && end.message.empty())
+        read_or_refuse(file, kind, read);
+      else
+        timings = read_timings(file);
+      told(file, timings);
+    }
+  }
 }
 
 } // namespace cleave

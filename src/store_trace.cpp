@@ -2,18 +2,22 @@
 #include "cleave/store.hpp"
 #include "hdf5_file.hpp"
 #include "new_file.hpp"
+#include "store_vetted.hpp"
 
 #include <numeric>
+#include <string>
 
 namespace cleave {
 namespace {
+
+constexpr FileKind trace_kind = {"cleave-trace", 1, "trace"};
 
 /// Writes the columns of a trace, one value a chunk, on the dimension `chunk`.
 class TraceWriter {
 public:
   TraceWriter(const hdf5::File& file, std::span<const TraceRow> rows)
       : file_(file.get()), rows_(rows), chunk_(numbered()) {
-    hdf5::write_text_attribute(file_, "format", "cleave-trace");
+    hdf5::write_text_attribute(file_, "format", trace_kind.format);
     hdf5::write_text_attribute(file_, "format_version", "1.0");
   }
 
@@ -50,16 +54,40 @@ private:
   hdf5::Dimension chunk_;
 };
 
-void write_columns(const hdf5::File& file, std::span<const TraceRow> rows) {
-  TraceWriter trace(file, rows);
-  trace.column("rep", "1", "repetition", &TraceRow::rep);
-  trace.column("rank", "1", "rank that computed the chunk", &TraceRow::rank);
-  trace.column("thread", "1", "thread of the rank", &TraceRow::thread);
-  trace.column("first_task", "1", "first task of the chunk", &TraceRow::first_task);
-  trace.column("tasks", "1", "tasks in the chunk", &TraceRow::tasks);
-  trace.column("begin_s", "s", "begin, from the synchronised start", &TraceRow::begin_s);
-  trace.column("end_s", "s", "end, from the synchronised start", &TraceRow::end_s);
-  trace.finish();
+/// Reads them back.
+class TraceReader {
+public:
+  TraceReader(const hdf5::File& file, std::uintmax_t bytes)
+      : file_(file.get()), rows_(length_of(file_, "chunk", bytes / sizeof(std::int64_t))) {}
+
+  template <class T>
+  void column(const char* name, const char* /*units*/, const char* /*long_name*/,
+              T TraceRow::*member) {
+    const auto values = hdf5::read_numbers<T>(file_, name, {rows_.size()});
+    for (std::size_t i = 0; i < rows_.size(); ++i) {
+      if (!(values[i] >= T{} || std::is_floating_point_v<T>))
+        throw hdf5::Failure(std::string("dataset ") + name + " holds " + std::to_string(values[i]));
+      rows_[i].*member = values[i];
+    }
+  }
+
+  std::vector<TraceRow> finish() { return std::move(rows_); }
+
+private:
+  hid_t file_;
+  std::vector<TraceRow> rows_;
+};
+
+template <class Visitor>
+auto each_column(Visitor visit) {
+  visit.column("rep", "1", "repetition", &TraceRow::rep);
+  visit.column("rank", "1", "rank that computed the chunk", &TraceRow::rank);
+  visit.column("thread", "1", "thread of the rank", &TraceRow::thread);
+  visit.column("first_task", "1", "first task of the chunk", &TraceRow::first_task);
+  visit.column("tasks", "1", "tasks in the chunk", &TraceRow::tasks);
+  visit.column("begin_s", "s", "begin, from the synchronised start", &TraceRow::begin_s);
+  visit.column("end_s", "s", "end, from the synchronised start", &TraceRow::end_s);
+  return visit.finish();
 }
 
 } // namespace
@@ -68,13 +96,21 @@ void write_trace(const std::filesystem::path& file, std::span<const TraceRow> ro
   const hdf5::Quiet quiet;
   try {
     const hdf5::File made = hdf5::create_in_memory();
-    write_columns(made, rows);
+    each_column(TraceWriter(made, rows));
     NewFile fresh(file);
     fresh.write(hdf5::bytes_of(made));
     fresh.replace();
   } catch (const std::runtime_error& failure) { // hdf5::Failure, FileFailure
     throw Error(ErrorKind::io, failure.what(), {file.string(), 0, {}});
   }
+}
+
+std::vector<TraceRow> read_trace(const std::filesystem::path& file) {
+  std::vector<TraceRow> rows;
+  read_vetted(file, trace_kind, [&rows](const hdf5::File& open, std::uintmax_t bytes) {
+    rows = each_column(TraceReader(open, bytes));
+  });
+  return rows;
 }
 
 } // namespace cleave

@@ -1,7 +1,6 @@
 #include "store_trial.hpp"
 
 #include "cleave/error.hpp"
-#include "handle.hpp"
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -13,6 +12,7 @@
 #include <csignal>
 #include <cstring>
 #include <exception>
+#include <utility>
 
 namespace cleave {
 namespace {
@@ -67,21 +67,43 @@ int wait_for(pid_t child) {
 
 } // namespace
 
-TrialEnd trial(const std::function<void()>& work, std::chrono::seconds cpu_limit) {
+Trial::Trial(const std::function<void()>& work, std::chrono::seconds cpu_limit) {
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) != 0)
     throw Error(ErrorKind::io, std::string("cannot make a pipe: ") + std::strerror(errno));
-  const Descriptor answer(ends[0]);
-  Descriptor question(ends[1]);
-  const pid_t child = fork();
-  if (child < 0)
+  answer_ = Descriptor(ends[0]);
+  const Descriptor question(ends[1]);
+  child_ = fork();
+  if (child_ < 0)
     throw Error(ErrorKind::io, std::string("cannot start a process: ") + std::strerror(errno));
-  if (child == 0)
+  if (child_ == 0)
     be_the_child(work, cpu_limit, question.get());
-  question = {};
-  std::string message = read_all(answer.get());
-  const int status = wait_for(child);
+}
+
+Trial::Trial(Trial&& other) noexcept
+    : answer_(std::move(other.answer_)), child_(std::exchange(other.child_, -1)) {}
+
+Trial& Trial::operator=(Trial&& other) noexcept {
+  std::swap(answer_, other.answer_);
+  std::swap(child_, other.child_);
+  return *this;
+}
+
+Trial::~Trial() {
+  if (child_ <= 0)
+    return;
+  kill(child_, SIGKILL);
+  wait_for(child_);
+}
+
+TrialEnd Trial::end() {
+  std::string message = read_all(answer_.get());
+  const int status = wait_for(std::exchange(child_, -1));
   return {WIFEXITED(status) && WEXITSTATUS(status) == 0, std::move(message)};
+}
+
+TrialEnd trial(const std::function<void()>& work, std::chrono::seconds cpu_limit) {
+  return Trial(work, cpu_limit).end();
 }
 
 } // namespace cleave

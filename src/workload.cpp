@@ -309,4 +309,11 @@ void Job::accept_result(const std::filesystem::path& file) const {
   accept_summary_file(file);
 }
 
+std::string config_hash(const std::string& workload, const Values& values) {
+  std::string config = workload + "\n";
+  for (const auto& [name, text] : values.all())
+    config.append(name).append(" = ").append(text).append("\n");
+  return hex16(checksum(std::as_bytes(std::span(config))));
+}
+
 } // namespace cleave

@@ -27,13 +27,14 @@ ROWS = [
     (3, ["chunks"]),
     (4, ["engine", "transfer", "distributed", "pool", "executor"]),
     (5, ["workload", "record", "run", "command"]),
-    (6, ["launch", "study", "report"]),
+    (6, ["launch", "results", "study_table", "compare", "predict", "study", "report"]),
     (7, ["app"]),
 ]
 
 # Files of a module that do not bear its name.
 MODULE_OF = {
     "build_info": "provenance",
+    "columns": "store",
     "doctor": "layout",
     "fresh": "transfer",
     "grid_file": "data",
@@ -59,18 +60,18 @@ OWNERS = {
     "boost/mpi": {"comm"},
     "boost/serialization": {"serialize"},
     "CLI": {"app"},
-    "fmt": {"app"},
+    "fmt": {"app", "report"},
     "hdf5.h": {"hdf5", "data", "store", "checkpoint"},
     "hwloc.h": {"discover"},
     "hwy": {"simd", "jobs"},
     "mpi.h": {"session", "comm", "chunks", "provenance"},
-    "nlohmann": {"data", "workload", "run", "app", "provenance"},
+    "nlohmann": {"data", "workload", "run", "app", "provenance", "report", "study"},
     "png.h": {"data"},
     "primesieve.hpp": {"jobs"},
     "Random123": {"worker"},
     "spdlog": {"app"},
     "tiffio.h": {"data"},
-    "toml++": {"run"},
+    "toml++": {"run", "study"},
     "xxhash.h": {"timings"},
     "zlib.h": {"data"},
 }

@@ -1,4 +1,5 @@
 #include "cleave/run.hpp"
+#include "refusals.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,16 +9,10 @@
 namespace cleave {
 namespace {
 
-using testing::AllOf;
-using testing::HasSubstr;
-
-Parameter parameter(const std::string& name, ParameterType type, const std::string& value) {
-  Parameter p;
-  p.name = name;
-  p.type = type;
-  p.default_value = value;
-  return p;
-}
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using testing::parameter;
+using testing::refusal;
 
 std::vector<Workload> workloads() {
   Workload sum;
@@ -34,17 +29,6 @@ std::vector<Workload> workloads() {
 Plan from_file(const std::string& text, Request request = {}) {
   request.job = "dir/job.toml";
   return make_plan(request, JobText{"dir/job.toml", text}, workloads());
-}
-
-template <class F>
-std::string refusal(F f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::bad_input);
-    return error.what();
-  }
-  return "accepted";
 }
 
 std::string file_refusal(const std::string& text) {
@@ -102,7 +86,7 @@ force = true
   EXPECT_TRUE(plan.trace && plan.force);
   const Values values(workloads()[0].parameters, plan.parameters);
   EXPECT_EQ(values.integer("n"), 1'000'000);
-  EXPECT_THAT(values.integers("list"), testing::ElementsAre(1, 2'000));
+  EXPECT_THAT(values.integers("list"), ::testing::ElementsAre(1, 2'000));
   EXPECT_EQ(values.real("x"), 2);
   EXPECT_EQ(values.text("mode"), "slow");
   EXPECT_EQ(values.file("input"), "dir/a.png");

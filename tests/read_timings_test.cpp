@@ -50,9 +50,9 @@ TEST_F(ReadTimings, RefusesWhatIsNotHdf5) {
 
 TEST_F(ReadTimings, RefusesHdf5OfOthers) {
   write_summary(file_, {{"answer", std::int64_t{42}}});
-  expect_refused("not of timings");
+  expect_refused("not a timings file");
   alter("answer", "format");
-  expect_refused("not of timings");
+  expect_refused("not a timings file");
 }
 
 TEST_F(ReadTimings, RefusesANewerFormat) {
@@ -122,6 +122,27 @@ TEST_F(ReadTimings, RefusesWhatHdf5NeverEndsOn) {
   bytes.replace(text - 16, 16, 16, '\0');
   write_bytes(file_, bytes);
   expect_refused("HDF5 fails on it");
+}
+
+// Files are tried many at a time: the one that is damaged is named, and those before it are told.
+TEST_F(ReadTimings, NamesTheDamagedOneOfMany) {
+  std::vector<fs::path> files;
+  for (int i = 0; i < 150; ++i) {
+    files.push_back(in_folder(std::to_string(i) + ".h5"));
+    fs::copy_file(file_, files.back());
+  }
+  std::size_t told = 0;
+  const auto count = [&](const fs::path& file, const Timings& timings) {
+    EXPECT_EQ(file, files[told++]);
+    EXPECT_EQ(timings.run.size(), 1U);
+  };
+  read_timings(files, count);
+  EXPECT_EQ(told, files.size());
+  write_bytes(files[130], bytes_of(file_).substr(0, 2000));
+  told = 0;
+  expect_refusal(error_of([&] { read_timings(files, count); }), files[130],
+                 "not a whole timings file");
+  EXPECT_EQ(told, 130U);
 }
 
 } // namespace

@@ -4,6 +4,8 @@
 // store_probe sample FOLDER: writes the files that readers are tried on.
 #include "cleave/data.hpp"
 #include "cleave/error.hpp"
+#include "cleave/study_table.hpp"
+#include "run_sample.hpp"
 #include "store_sample.hpp"
 
 #include <unistd.h>
@@ -50,6 +52,23 @@ int check(const fs::path& file, std::size_t acknowledged) {
   return timings.run.size() < acknowledged ? 1 : 0;
 }
 
+/// The table of a study of 1, 2 and 4 ranks: 8, 4.4 and 2.5 s.
+void write_study_sample(const fs::path& folder) {
+  fs::create_directories(folder / "points");
+  int ranks = 1;
+  for (const double seconds : {8.0, 4.4, 2.5}) {
+    cleave::testing::SampleRun run;
+    run.ranks = ranks;
+    run.walls.clear();
+    for (int i = -3; i <= 3; ++i)
+      run.walls.push_back(seconds * (1 + 0.001 * i));
+    write_sample(folder / "points" / (std::to_string(ranks) + ".h5"), run);
+    ranks *= 2;
+  }
+  const Results results = read_results(folder);
+  write_study(folder / "study.h5", results, tabulate(results));
+}
+
 int write_samples(const fs::path& folder) {
   StoreOptions options;
   options.repetitions = 12;
@@ -66,6 +85,7 @@ int write_samples(const fs::path& folder) {
   write_trace(folder / "empty.trace.h5", {});
   for (const char* name : {"result.h5", "result.json", "result.csv"})
     write_summary(folder / name, sample_summary());
+  write_study_sample(folder / "study");
   return 0;
 }
 

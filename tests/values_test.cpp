@@ -1,4 +1,5 @@
 #include "cleave/workload.hpp"
+#include "refusals.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,18 +7,11 @@
 namespace cleave {
 namespace {
 
-using testing::AllOf;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::Pair;
-
-Parameter parameter(const std::string& name, ParameterType type, const std::string& value) {
-  Parameter p;
-  p.name = name;
-  p.type = type;
-  p.default_value = value;
-  return p;
-}
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Pair;
+using testing::parameter;
 
 Values::Given given(const std::string& text) {
   return {text, {"job.toml", 7, "n"}, "folder"};
@@ -129,7 +123,7 @@ TEST(Values, UnknownKeysAreRefusedWithTheKnownOnes) {
   EXPECT_THAT(refusal([&] {
                 (void)Values(parameters, {{"xyz", {"1", {}, {}}}});
               }),
-              testing::Not(HasSubstr("did you mean")));
+              ::testing::Not(HasSubstr("did you mean")));
 }
 
 TEST(Values, RequiredParametersMustBeGiven) {

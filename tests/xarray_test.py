@@ -212,6 +212,21 @@ class Readers(unittest.TestCase):
         self.assertEqual("", dump.stderr)
         self.assertIn("wrong_answer", dump.stdout)
 
+    def test_table_of_a_study(self):
+        for engine in ENGINES:
+            with self.subTest(engine=engine):
+                table = xr.open_dataset("study/study.h5", engine=engine).load()
+                self.assertEqual(table.attrs["format"], "cleave-study")
+                self.assertEqual(table.sizes, {"point": 3})
+                self.assertEqual(table.workers.values.tolist(), [1, 2, 4])
+                np.testing.assert_allclose(table.time.values, [8, 4.4, 2.5])
+                np.testing.assert_allclose(table.efficiency.values, [1, 8 / 8.8, 0.8])
+                self.assertEqual(table.workload.values.tolist(), ["ep"] * 3)
+                laws = xr.open_dataset("study/study.h5", engine=engine, group="laws").load()
+                self.assertEqual(laws.name.values.tolist(), ["f", "a", "b"])
+                facts = xr.open_dataset("study/study.h5", engine=engine, group="provenance").load()
+                self.assertIn("cpu_model", facts.name.values.tolist())
+
     def test_every_example_of_the_page_runs(self):
         page = (SOURCE / "docs/reading-results.md").read_text(encoding="utf-8")
         examples = re.findall(r"^```(python|sh)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)

@@ -5,7 +5,11 @@
 
 #include "cleave/layout.hpp"
 
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,7 +23,7 @@ namespace cleave {
 /// Local.
 [[nodiscard]] int launched_rank();
 
-/// A command that replaces this process.
+/// A command that replaces this process, or that it starts.
 struct CommandLine {
   std::vector<std::string> arguments;             ///< the program first
   std::map<std::string, std::string> environment; ///< variables to add, unless they are set
@@ -36,6 +40,40 @@ struct CommandLine {
 /// Becomes the command: does not return.
 /// @throws Error bad_input when the program cannot be started, with the mend
 [[noreturn]] void become(const CommandLine& command);
+
+/// The srun line of the same within an allocation, bound to cores.
+/// @param nodes that the ranks share @param overcommit more workers than cores
+[[nodiscard]] CommandLine srun_launch_line(int nodes, int ranks, int threads, bool overcommit,
+                                           const std::string& program,
+                                           const std::vector<std::string>& arguments);
+
+/// The line as a shell reads it back, its environment first. Local, thread-safe.
+[[nodiscard]] std::string shell_text(const CommandLine& command);
+
+/// A command that was started, in a process group of its own: Ctrl-C at the terminal does not reach
+/// it. It is asked to end when this process does, even by SIGKILL. One thread's.
+class Launch {
+public:
+  /// Starts it with no input; what it prints goes to the end of a file.
+  /// @throws Error bad_input when the program cannot be started, io when the file cannot
+  Launch(const CommandLine& command, const std::filesystem::path& output);
+  Launch(const Launch&) = delete;
+  Launch& operator=(const Launch&) = delete;
+  /// Ends it, and waits for that.
+  ~Launch();
+
+  [[nodiscard]] int pid() const noexcept { return pid_; }
+  /// Waits for its end, so long at most, or until a signal comes.
+  /// @return its status, 128 + N when signal N killed it; nothing while it runs
+  [[nodiscard]] std::optional<int> wait(std::chrono::milliseconds time);
+  /// Asks it to end, by SIGTERM.
+  void terminate() const noexcept;
+
+private:
+  int pid_ = 0;
+  int watch_ = -1; // becomes readable at its end; -1 where the kernel has no such thing
+  std::optional<int> status_;
+};
 
 /// The file of the running program, as another process can start it. Local.
 [[nodiscard]] std::string this_program();

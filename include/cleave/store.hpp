@@ -5,6 +5,7 @@
 #include "cleave/timings.hpp"
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -61,8 +62,20 @@ void check_output(const std::filesystem::path& file, bool force);
 ///         written or damaged; place.file names it
 [[nodiscard]] Timings read_timings(const std::filesystem::path& file);
 
+/// The same of many files, one after the other, with a fork for every 64, which are tried while
+/// those before them are read.
+/// @param told of each file in turn
+void read_timings(std::span<const std::filesystem::path> files,
+                  const std::function<void(const std::filesystem::path&, const Timings&)>& told);
+
 /// Writes the trace file NAME.trace.h5: one row per chunk in contiguous columns, under a temporary
 /// name that is renamed at the end. Local, not thread-safe. @throws Error io
 void write_trace(const std::filesystem::path& file, std::span<const TraceRow> rows);
+
+/// Reads a trace file whole, 48 bytes a chunk; bytes that make HDF5 crash do no harm, as with
+/// read_timings(). Local, not thread-safe.
+/// @throws Error bad_input when the file is missing, not a trace, of a newer version or damaged;
+///         place.file names it
+[[nodiscard]] std::vector<TraceRow> read_trace(const std::filesystem::path& file);
 
 } // namespace cleave

@@ -174,6 +174,14 @@ struct Workload {
   /// Why this build cannot run it, such as a library that was not there: told by lists, and to who
   /// asks for it. Empty: it can.
   std::string unavailable = {};
+  /// The parameters with which a repetition is about `factor` times the work of these, each as the
+  /// user would write it: for weak studies, whose figures use the work that was done. Local,
+  /// thread-safe; throws Error bad_input where that cannot be. Empty: its size has no such measure.
+  std::function<std::map<std::string, std::string>(const Values&, double factor)> grow = {};
 };
+
+/// What tells runs of unlike parameters apart: the checksum of the workload's name and of all
+/// parameters, as timings files have it. 16 hexadecimal digits. Local, thread-safe.
+[[nodiscard]] std::string config_hash(const std::string& workload, const Values& values);
 
 } // namespace cleave

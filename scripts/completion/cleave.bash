@@ -11,7 +11,7 @@ _cleave() {
   ((COMP_CWORD > 0)) && previous=${COMP_WORDS[COMP_CWORD - 1]}
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W "run layout list --help --version" -- "$current")
+    mapfile -t COMPREPLY < <(compgen -W "run study report compare predict layout list --help --version" -- "$current")
     return
   fi
   local common="--help --ranks --threads --json --verbose --quiet --log-level"
@@ -24,6 +24,7 @@ _cleave() {
       ;;
     --schedule) words="auto block cyclic dynamic guided trapezoid factoring weighted adaptive" ;;
     --threads) words="auto" ;;
+    --launcher) words="mpirun srun slurm" ;;
     --log-level) words="trace debug info warning error off" ;;
     -o | --output | --result)
       mapfile -t COMPREPLY < <(compgen -f -- "$current")
@@ -34,9 +35,24 @@ _cleave() {
     *)
       case $command in
         run) words="$common $run" ;;
+        study) words="--help --output --launcher --only --budget --dry-run --resume --oversubscribe" ;;
+        compare) words="--threshold --format --help" ;;
+        predict)
+          words="--ranks --cores-per-node --schedules --tasks --efficiency --deadline --costs --format
+            --help"
+          if [[ $current != -* ]]; then
+            mapfile -t COMPREPLY < <(compgen -f -- "$current")
+            return
+          fi
+          ;;
+        report) words="--output --format --strict --help" ;;
         layout) words=$common ;;
         list) words="--help" ;;
       esac
+      if [[ $current != -* && $command == study ]]; then
+        mapfile -t COMPREPLY < <(compgen -f -X '!*.toml' -- "$current")
+        return
+      fi
       if [[ $current != -* && ($command == run || $command == list) && $COMP_CWORD -eq 2 ]]; then
         words=$(_cleave_names)
         [[ $command == run ]] && mapfile -t COMPREPLY < <(compgen -f -X '!*.toml' -- "$current")

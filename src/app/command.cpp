@@ -152,6 +152,13 @@ std::vector<std::string> option_names(const CLI::App& app) {
   return names;
 }
 
+std::vector<std::string> verb_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* verb : app.get_subcommands({}))
+    names.push_back(verb->get_name());
+  return names;
+}
+
 std::string help_hint(const CLI::App& app) {
   return app.get_parent() == nullptr ? "see cleave --help"
                                      : "see cleave " + app.get_name() + " --help";
@@ -198,8 +205,8 @@ std::string refusal(const CLI::App& app, const CLI::App& verb, const CLI::ParseE
   if (!extras.empty() && extras.front().starts_with("-"))
     return unknown_option(verb, extras.front());
   if (&app == &verb)
-    return extras.empty() ? "say what to do: run, layout or list; " + help_hint(app)
-                          : unknown_name("command", extras.front(), {"run", "layout", "list"});
+    return extras.empty() ? "say what to do: " + join(verb_names(app)) + "; " + help_hint(app)
+                          : unknown_name("command", extras.front(), verb_names(app));
   if (!extras.empty())
     return "unexpected argument " + in_quotes(extras.front()) + "; " + help_hint(verb);
   if (std::string_view(error.what()) == "JOB is required")
@@ -238,8 +245,12 @@ std::variant<Command, Farewell> parse_command(int argc, char** argv) {
   app.get_formatter()->column_width(34);
   app.set_version_flag("--version", version_text, "Versions of cleave and of its libraries");
   app.footer("\ncleave COMMAND --help tells more, with examples.");
-  const std::array<std::pair<CLI::App*, Verb>, 3> verbs = {
+  const std::array<std::pair<CLI::App*, Verb>, 7> verbs = {
       {{add_run(app, command), Verb::run},
+       {add_study(app, command.study), Verb::study},
+       {add_report(app, command.report), Verb::report},
+       {add_compare(app, command.compare), Verb::compare},
+       {add_predict(app, command.predict), Verb::predict},
        {add_layout(app, command), Verb::layout},
        {add_list(app, command), Verb::list}}};
   const CLI::App* chosen = &app;

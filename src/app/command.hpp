@@ -3,6 +3,10 @@
 #pragma once
 
 #include "cleave/run.hpp"
+#include "compare_verb.hpp"
+#include "predict_verb.hpp"
+#include "report_verb.hpp"
+#include "study_verb.hpp"
 
 #include <optional>
 #include <string>
@@ -11,13 +15,17 @@
 namespace cleave::app {
 
 /// What the user wants done.
-enum class Verb : std::uint8_t { run, layout, list };
+enum class Verb : std::uint8_t { run, layout, list, study, report, compare, predict };
 
 /// A command line, parsed.
 struct Command {
   Verb verb = Verb::run;
   Request request;                     ///< of run; layout uses its ranks and threads
   std::optional<std::string> workload; ///< of list; all when not given
+  StudyRequest study;
+  ReportRequest report;
+  CompareRequest compare;
+  PredictRequest predict;
   bool json = false;
   bool quiet = false;
   bool verbose = false;

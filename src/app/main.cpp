@@ -220,12 +220,31 @@ int bid_farewell(const Farewell& farewell) {
   return end_before_mpi(farewell.status, [&] { tell(error, farewell.json); });
 }
 
+using Action = int (*)(const Command&, const std::vector<Workload>&);
+// What one process does by itself: under a launcher, rank 0.
+Action verb_without_mpi(Verb verb) {
+  switch (verb) {
+  case Verb::study:
+    return carry_out_study;
+  case Verb::report:
+    return carry_out_report;
+  case Verb::compare:
+    return carry_out_compare;
+  case Verb::predict:
+    return carry_out_predict;
+  default:
+    return nullptr;
+  }
+}
+
 int carry_out(int argc, char** argv, const Command& command,
               const std::vector<Workload>& workloads) {
   std::optional<Session> session;
   try {
     if (command.verb == Verb::list)
       return say_alone(list(command, workloads));
+    if (const auto alone = verb_without_mpi(command.verb))
+      return launched_rank() == 0 ? alone(command, workloads) : 0;
     if (!command.quiet)
       require_output();
     launch_if_asked(command, workloads);

@@ -1,6 +1,7 @@
 #include "text.hpp"
 
 #include "../words.hpp"
+#include "lines.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -14,13 +15,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t label_width = 11;
 constexpr std::size_t most_values = 6;   // of a list, before "..."
 constexpr std::size_t most_letters = 60; // of a text
-
-std::string line(const std::string& label, const std::string& text) {
-  return fmt::format("{:<{}}{}\n", label, label_width, text);
-}
 
 std::string counted(double n, const std::string& what) {
   return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s");
@@ -93,11 +89,6 @@ std::string time_text(const RunReport& report) {
     return text + fmt::format(", 95 % interval {:.5g} to {:.5g} s", report.interval_s->lo,
                               report.interval_s->hi);
   return text + fmt::format(", no interval at n={}", n);
-}
-
-// To standard error, and no matter if nobody hears it: fmt::print would throw into the work.
-void mutter(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stderr);
 }
 
 // Empty for a workload that can be run.

@@ -1,13 +1,8 @@
 #include "../words.hpp"
 #include "settings.hpp"
-
-#include <toml++/toml.h>
+#include "toml_values.hpp"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
-#include <set>
-#include <string_view>
 
 namespace cleave {
 namespace {
@@ -22,54 +17,6 @@ std::vector<Section> sections() {
   return {{"", {"workload", "schedule", "threads", "seed"}},
           {"measure", {"warmup", "repetitions", "budget_s"}},
           {"output", {"timings", "result", "trace", "force"}}};
-}
-
-bool is_switch(const Parameter& parameter) {
-  return parameter.choices == std::vector<std::string>{"true", "false"};
-}
-
-// The TOML type that a parameter wants, in words.
-std::string wanted(const Parameter& parameter) {
-  switch (parameter.type) {
-  case ParameterType::integer:
-    return "a number without quotes";
-  case ParameterType::integers:
-    return "a number or a list of numbers, without quotes";
-  case ParameterType::real:
-    return "a number without quotes";
-  case ParameterType::text:
-  case ParameterType::input_file:
-  case ParameterType::output_file:
-    break;
-  }
-  return is_switch(parameter) ? "true or false" : "text in quotes";
-}
-
-std::string type_name(const toml::node& node) {
-  switch (node.type()) {
-  case toml::node_type::table:
-    return "a table";
-  case toml::node_type::array:
-    return "a list";
-  case toml::node_type::string:
-    return "text";
-  case toml::node_type::boolean:
-    return "true or false";
-  case toml::node_type::integer:
-  case toml::node_type::floating_point:
-    return "a number";
-  default:
-    return "a date or time";
-  }
-}
-
-std::string number_text(const toml::node& node) {
-  if (const auto* integer = node.as_integer())
-    return std::to_string(integer->get());
-  std::array<char, 32> buffer{};
-  const auto end =
-      std::to_chars(buffer.data(), buffer.data() + buffer.size(), node.as_floating_point()->get());
-  return {buffer.data(), end.ptr};
 }
 
 // Reads one file; knows its name, so that every refusal names file, line and key.
@@ -88,7 +35,7 @@ public:
                   {file_, 0, "workload"});
     const ErrorPlace place = place_of(*workload, "workload");
     if (!workload->is_string())
-      throw wrong_type(place, "text in quotes", *workload);
+      throw wrong_toml_type(place, "text in quotes", *workload);
     job.workload = workload->as_string()->get();
     const Workload& known = find_workload(workloads_, job.workload, place);
     for (const Section& section : sections())
@@ -112,19 +59,14 @@ private:
     return {file_, static_cast<int>(key.source().begin.line), std::string(key.str())};
   }
   [[nodiscard]] ErrorPlace place_of(const toml::node& node, const std::string& key) const {
-    return {file_, static_cast<int>(node.source().begin.line), key};
-  }
-
-  [[nodiscard]] static Error wrong_type(const ErrorPlace& place, const std::string& right,
-                                        const toml::node& node) {
-    return {ErrorKind::bad_input, "must be " + right + ", not " + type_name(node), place};
+    return toml_place(node, key, file_);
   }
 
   // A table that may be left out, but may be nothing else.
   [[nodiscard]] const toml::table* table(const toml::table& top, const std::string& name) const {
     const toml::node* node = top.get(name);
     if (node != nullptr && !node->is_table())
-      throw wrong_type(place_of(*node, name), "a table, written [" + name + "]", *node);
+      throw wrong_toml_type(place_of(*node, name), "a table, written [" + name + "]", *node);
     return node == nullptr ? nullptr : node->as_table();
   }
 
@@ -156,36 +98,9 @@ private:
       const bool here = std::find(keys.begin(), keys.end(), parameter.name) != keys.end();
       const toml::node* node = here && from != nullptr ? from->get(parameter.name) : nullptr;
       if (node != nullptr)
-        given[parameter.name] = {text_of(*node, parameter), place_of(*node, parameter.name), base_};
+        given[parameter.name] = {toml_text(*node, parameter, file_),
+                                 place_of(*node, parameter.name), base_};
     }
-  }
-
-  // TOML has types of its own: a number in quotes is a slip, and is refused.
-  [[nodiscard]] std::string text_of(const toml::node& node, const Parameter& parameter) const {
-    const bool numeric = parameter.type == ParameterType::integer ||
-                         parameter.type == ParameterType::integers ||
-                         parameter.type == ParameterType::real;
-    const bool count_or_word = parameter.name == "threads" && !numeric; // 4 or "auto"
-    if (node.is_number() && (numeric || count_or_word))
-      return number_text(node);
-    if (node.is_boolean() && is_switch(parameter))
-      return node.as_boolean()->get() ? "true" : "false";
-    if (node.is_string() && !numeric && !is_switch(parameter))
-      return node.as_string()->get();
-    if (node.is_array() && parameter.type == ParameterType::integers)
-      return list_text(*node.as_array(), parameter);
-    throw wrong_type(place_of(node, parameter.name), wanted(parameter), node);
-  }
-
-  [[nodiscard]] std::string list_text(const toml::array& list, const Parameter& parameter) const {
-    std::vector<std::string> texts;
-    for (const toml::node& element : list) {
-      if (!element.is_number())
-        throw wrong_type(place_of(element, parameter.name), "a list of numbers without quotes",
-                         element);
-      texts.push_back(number_text(element));
-    }
-    return join(texts, ",");
   }
 
   std::string file_;

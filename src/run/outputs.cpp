@@ -160,8 +160,7 @@ RunInfo run_info(RunInfo launch, const Plan& plan, const Workload& workload, con
   std::string parameters;
   for (const auto& [name, text] : values.all())
     parameters.append(name).append(" = ").append(text).append("\n");
-  const std::string config = plan.workload + "\n" + parameters;
-  info.config_hash = hex16(checksum(std::as_bytes(std::span(config))));
+  info.config_hash = config_hash(plan.workload, values);
 
   std::map<std::string, std::string>& facts = info.provenance;
   facts.merge(machine_facts());
