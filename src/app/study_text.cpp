@@ -12,13 +12,6 @@
 namespace cleave::app {
 namespace {
 
-Estimate time_of(const Point& point) {
-  std::vector<double> walls;
-  for (const Sample& sample : point.samples)
-    walls.push_back(sample.wall_s);
-  return summarise(walls);
-}
-
 std::string seconds_text(double seconds) {
   return fmt::format("{:.4g} s", seconds);
 }
@@ -27,7 +20,7 @@ std::string seconds_text(double seconds) {
 std::string median_text(const Point& point) {
   if (point.samples.empty())
     return "nothing measured yet";
-  const Estimate time = time_of(point);
+  const Estimate time = point.time_s();
   const std::string half =
       time.interval
           ? fmt::format(" +- {:.3g} %", 50 * (time.interval->hi - time.interval->lo) / time.value)
@@ -113,7 +106,7 @@ std::string study_summary_text(const StudyPlan& plan, const StudyOptions& option
                                  "median", "95 % interval", "stopped by");
   for (const std::size_t i : options.chosen) {
     const PointStatus& status = points[i];
-    const Estimate time = time_of(status.measured);
+    const Estimate time = status.measured.time_s();
     const std::size_t n = status.measured.samples.size();
     const std::string interval =
         time.interval ? fmt::format("{:.4g} to {:.4g} s", time.interval->lo, time.interval->hi)
