@@ -20,7 +20,7 @@ ROWS = [
     (1, ["serialize"]),
     (1, ["worker", "team", "watchdog"]),
     (1, ["timings"]),
-    (2, ["discover", "provenance"]),
+    (2, ["slurm", "discover", "provenance"]),
     (2, ["simd"]),
     (2, ["new_file", "hdf5", "data"]),
     (2, ["new_file", "hdf5", "store", "checkpoint"]),

@@ -1,0 +1,186 @@
+#include "cleave/slurm.hpp"
+
+#include "handle.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <cstdlib>
+#include <ctime>
+#include <string>
+#include <vector>
+
+namespace cleave {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+// What squeue must not see: variables that belong to the rank, and those that change what it prints
+// or whom it asks.
+bool is_kept_from_squeue(std::string_view variable) {
+  constexpr std::array<std::string_view, 9> prefixes = {
+      "OMPI_", "PMIX_",   "PMI_",           "PRTE_",      "ORTE_",
+      "TZ=",   "SQUEUE_", "SLURM_CLUSTERS", "SLURM_TIME_"};
+  return std::ranges::any_of(prefixes,
+                             [&](std::string_view prefix) { return variable.starts_with(prefix); });
+}
+
+std::vector<std::string> squeue_environment() {
+  std::vector<std::string> variables = {"TZ=UTC0"}; // so that no hour comes twice in autumn
+  for (char** variable = environ; *variable != nullptr; ++variable)
+    if (!is_kept_from_squeue(*variable))
+      variables.emplace_back(*variable);
+  return variables;
+}
+
+std::vector<char*> pointers_to(std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (std::string& text : texts)
+    pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// A process group of its own, no signal blocked or ignored on our account, and no standard stream
+// of ours: what it prints comes through a pipe.
+class Child {
+public:
+  Child(std::vector<std::string> words, std::vector<std::string> environment) {
+    std::array<int, 2> ends{};
+    if (pipe2(ends.data(), O_CLOEXEC) != 0)
+      return;
+    output_ = Descriptor(ends[0]);
+    fcntl(output_.get(), F_SETFL, O_NONBLOCK);
+    const Descriptor theirs(ends[1]);
+    posix_spawn_file_actions_t files;
+    posix_spawn_file_actions_init(&files);
+    posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&files, theirs.get(), STDOUT_FILENO);
+    posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    posix_spawnattr_t attributes;
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
+                                              POSIX_SPAWN_SETSIGDEF);
+    sigset_t signals;
+    sigemptyset(&signals);
+    posix_spawnattr_setsigmask(&attributes, &signals);
+    for (const int number : {SIGINT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2})
+      sigaddset(&signals, number);
+    posix_spawnattr_setsigdefault(&attributes, &signals);
+    if (posix_spawnp(&pid_, words.front().c_str(), &files, &attributes, pointers_to(words).data(),
+                     pointers_to(environment).data()) != 0)
+      pid_ = 0;
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&files);
+  }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+  ~Child() {
+    if (pid_ == 0)
+      return;
+    kill(-pid_, SIGKILL);
+    ended(Clock::now() + 1s); // what hangs in the kernel may not hang us
+  }
+
+  // What it prints, if it ends in time and well.
+  std::optional<std::string> answer(Clock::time_point until) {
+    std::string text;
+    if (pid_ == 0 || !read_all(text, until) || ended(until) != 0)
+      return std::nullopt;
+    return text;
+  }
+
+private:
+  bool read_all(std::string& text, Clock::time_point until) {
+    std::array<char, 4096> block; // NOLINT(*-member-init): only what was read is used
+    for (;;) {
+      const ssize_t count = read(output_.get(), block.data(), block.size());
+      if (count == 0)
+        return true;
+      if (count > 0)
+        text.append(block.data(), static_cast<std::size_t>(count));
+      else if (errno != EAGAIN && errno != EINTR)
+        return false;
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
+      if (left <= 0ms || text.size() > 65'536)
+        return false;
+      pollfd more{output_.get(), POLLIN, 0};
+      poll(&more, 1, static_cast<int>(left.count()));
+    }
+  }
+
+  // Its exit status, -1 when a signal ended it; nothing when it runs on.
+  std::optional<int> ended(Clock::time_point until) {
+    for (;;) {
+      int status = 0;
+      const pid_t found = waitpid(pid_, &status, WNOHANG);
+      if (found == pid_ || (found < 0 && errno != EINTR)) {
+        pid_ = 0;
+        return found > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+      }
+      if (Clock::now() >= until)
+        return std::nullopt;
+      poll(nullptr, 0, 1);
+    }
+  }
+
+  Descriptor output_;
+  pid_t pid_ = 0;
+};
+
+std::string variable(const char* name) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? "" : text;
+}
+
+std::optional<std::int64_t> number(std::string_view text) {
+  std::int64_t value = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool whole = failure == std::errc() && end == text.data() + text.size();
+  return whole ? std::optional(value) : std::nullopt;
+}
+
+// The number of one task of an array may be that of the whole array as well.
+std::string job_name() {
+  const std::string array = variable("SLURM_ARRAY_JOB_ID");
+  const std::string task = variable("SLURM_ARRAY_TASK_ID");
+  return array.empty() || task.empty() ? variable("SLURM_JOB_ID") : array + "_" + task;
+}
+
+std::string last_line(std::string_view text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' '))
+    text.remove_suffix(1);
+  return std::string(text.substr(text.rfind('\n') + 1));
+}
+
+} // namespace
+
+std::optional<std::int64_t> slurm_job_end(std::chrono::milliseconds limit) {
+  if (variable("SLURM_JOB_ID").empty())
+    return std::nullopt;
+  const auto until = Clock::now() + limit;
+  Child squeue({"squeue", "-h", "-j", job_name(), "-o", "%e"}, squeue_environment());
+  if (const auto answer = squeue.answer(until))
+    return slurm_time(last_line(*answer));
+  return number(variable("SLURM_JOB_END_TIME"));
+}
+
+std::optional<std::int64_t> slurm_time(std::string_view text) {
+  std::tm parts{};
+  const std::string copy(text);
+  const char* end = strptime(copy.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
+  if (end == nullptr || *end != '\0')
+    return std::nullopt;
+  return timegm(&parts);
+}
+
+} // namespace cleave

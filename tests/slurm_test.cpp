@@ -1,0 +1,134 @@
+#include "cleave/slurm.hpp"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+
+namespace cleave {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+
+/// A Slurm job whose squeue is a shell script of the test's own.
+class InAJob : public testing::Test {
+protected:
+  void SetUp() override {
+    std::string name = (fs::temp_directory_path() / "slurm_test.XXXXXX").string();
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    folder_ = name;
+    setenv("PATH", (name + ":" + path_).c_str(), 1);
+    setenv("SLURM_JOB_ID", "17", 1);
+    unsetenv("SLURM_JOB_END_TIME");
+    unsetenv("SLURM_ARRAY_JOB_ID");
+    unsetenv("SLURM_ARRAY_TASK_ID");
+  }
+  void TearDown() override {
+    setenv("PATH", path_.c_str(), 1);
+    fs::remove_all(folder_);
+  }
+
+  void squeue(const std::string& lines) const {
+    const fs::path file = folder_ / "squeue";
+    std::ofstream(file) << "#!/bin/sh\n" << lines << "\n";
+    fs::permissions(file, fs::perms::owner_all);
+  }
+
+  fs::path folder_;
+
+private:
+  std::string path_ = std::getenv("PATH");
+};
+
+TEST(SlurmTime, IsReadOrIsNone) {
+  EXPECT_EQ(slurm_time("1970-01-02T00:00:01"), 86'401);
+  EXPECT_EQ(slurm_time("2026-11-29T12:00:00"), 1'795'953'600);
+  for (const char* text : {"", "N/A", "UNLIMITED", "Unknown", "12:00:00", "2026-11-29",
+                           "2026-11-29T12:00:00Z", "2026-13-29T12:00:00", "squeue: error"})
+    EXPECT_EQ(slurm_time(text), std::nullopt) << text;
+}
+
+TEST_F(InAJob, TheEndIsAsked) {
+  squeue("echo \"$@\" >" + (folder_ / "asked").string() + "; echo 2026-11-29T12:00:00");
+  EXPECT_EQ(slurm_job_end(), 1'795'953'600);
+  std::string asked;
+  std::getline(std::ifstream(folder_ / "asked"), asked);
+  EXPECT_EQ(asked, "-h -j 17 -o %e");
+}
+
+TEST_F(InAJob, TheEndIsTheSameInstantInEveryTimeZone) {
+  setenv("TZ", "America/New_York", 1);
+  setenv("SLURM_TIME_FORMAT", "relative", 1);
+  squeue("test -z \"$SLURM_TIME_FORMAT\" && date -d @1795953600 +%FT%T");
+  EXPECT_EQ(slurm_job_end(), 1'795'953'600);
+  unsetenv("TZ");
+  unsetenv("SLURM_TIME_FORMAT");
+}
+
+TEST_F(InAJob, ATaskOfAnArrayAsksForItself) {
+  setenv("SLURM_ARRAY_JOB_ID", "17", 1);
+  setenv("SLURM_ARRAY_TASK_ID", "3", 1);
+  squeue("test \"$3\" = 17_3 && echo 2026-11-29T12:00:00");
+  EXPECT_EQ(slurm_job_end(), 1'795'953'600);
+}
+
+TEST_F(InAJob, ARanksVariablesStayWithIt) {
+  setenv("PMIX_RANK", "0", 1);
+  setenv("OMPI_COMM_WORLD_RANK", "0", 1);
+  squeue("env | grep -q 'PMIX_\\|OMPI_' || echo 2026-11-29T12:00:00");
+  EXPECT_EQ(slurm_job_end(), 1'795'953'600);
+  unsetenv("PMIX_RANK");
+  unsetenv("OMPI_COMM_WORLD_RANK");
+}
+
+TEST_F(InAJob, NoLimitIsNoEnd) {
+  setenv("SLURM_JOB_END_TIME", "5", 1); // which is of the job's start: squeue knows better
+  for (const char* answer : {"N/A", "UNLIMITED", "NONE", ""}) {
+    squeue(std::string("echo '") + answer + "'");
+    EXPECT_EQ(slurm_job_end(), std::nullopt) << answer;
+  }
+}
+
+TEST_F(InAJob, WithoutAnAnswerTheStartsWordHolds) {
+  for (const char* lines : {"exit 1", "kill -9 $$", "echo 2026-11-29T12:00:00; exit 1"}) {
+    squeue(lines);
+    EXPECT_EQ(slurm_job_end(), std::nullopt) << lines;
+    setenv("SLURM_JOB_END_TIME", "1795953600", 1);
+    EXPECT_EQ(slurm_job_end(), 1'795'953'600) << lines;
+    setenv("SLURM_JOB_END_TIME", "soon", 1);
+    EXPECT_EQ(slurm_job_end(), std::nullopt) << lines;
+    unsetenv("SLURM_JOB_END_TIME");
+  }
+}
+
+TEST_F(InAJob, NoSqueueIsNoAnswer) {
+  setenv("PATH", folder_.c_str(), 1);
+  EXPECT_EQ(slurm_job_end(), std::nullopt);
+}
+
+TEST_F(InAJob, ASilentSqueueIsKilledWithItsChildren) {
+  const std::string left = (folder_ / "left").string();
+  squeue("(sleep 1; touch " + left + ") & sleep 30");
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(slurm_job_end(200ms), std::nullopt);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 900ms);
+  squeue("exec >/dev/null; sleep 30");
+  EXPECT_EQ(slurm_job_end(200ms), std::nullopt);
+  squeue("while :; do echo 2026-11-29T12:00:00; done");
+  EXPECT_EQ(slurm_job_end(), std::nullopt);
+  std::this_thread::sleep_for(1s);
+  EXPECT_FALSE(fs::exists(left));
+}
+
+TEST(OutsideOfAJob, NobodyIsAsked) {
+  unsetenv("SLURM_JOB_ID");
+  EXPECT_EQ(slurm_job_end(), std::nullopt);
+}
+
+} // namespace
+} // namespace cleave
