@@ -9,5 +9,6 @@ cleave::Workload command_workload() {
           .summary = "any program run many times, from a list of commands or a template",
           .parameters = cleave::command_parameters(),
           .prepare = cleave::prepare_commands,
-          .before_mpi = cleave::start_spawn_server};
+          .before_mpi = cleave::start_spawn_server,
+          .resumes_by = "-p joblog=FILE, and -p resume=true to go on"};
 }

@@ -72,10 +72,6 @@ Comm agreed(Comm comm, const PoolOptions& options) {
   return comm;
 }
 
-std::size_t form_hash(const CallForm& form) {
-  return form.type * 31 + std::hash<std::string_view>()(form.verb);
-}
-
 } // namespace
 
 Engine::Engine(Comm comm, PoolOptions options)
@@ -133,10 +129,12 @@ RootPart Engine::open(const CallForm& form, const std::function<RootPart()>& pre
   time_out_after(options_.timeout);
   RootPart root;
   std::exception_ptr refusal;
+  bool goes_on = false;
   if (comm_.is_root()) {
     try {
       root = prepare();
-      if (root.chunks.empty())
+      goes_on = find_kept(form, root);
+      if (root.chunks.empty() && !goes_on)
         root.chunks = remembered(form, root.tasks);
     } catch (...) {
       refusal = std::current_exception();
@@ -145,7 +143,9 @@ RootPart Engine::open(const CallForm& form, const std::function<RootPart()>& pre
   slot(place_).done.store(0, std::memory_order_relaxed);
   constexpr std::uint64_t refused = 1;
   constexpr std::uint64_t with_chunks = 2;
-  const std::uint64_t news = (refusal ? refused : 0) | (root.chunks.empty() ? 0 : with_chunks);
+  constexpr std::uint64_t kept_before = 4;
+  const std::uint64_t news = (refusal ? refused : 0) | (root.chunks.empty() ? 0 : with_chunks) |
+                             (goes_on ? kept_before : 0);
   const std::uint64_t mark = (std::uint64_t{call_} + 1) << 32 | (form_hash(form) & 0xffff'ffffU);
   const Agreement said =
       comm_.agree({mark, static_cast<std::uint64_t>(form.tasks),
@@ -169,6 +169,15 @@ RootPart Engine::open(const CallForm& form, const std::function<RootPart()>& pre
   root.results = said.highest[4];
   if ((said.highest[5] & with_chunks) != 0)
     broadcast(root.chunks);
+  kept_call_ = form.kept;
+  if (checkpoint_ != nullptr)
+    key_ = {checkpoint_->first_repetition() + repetition_, number(), form_.first, root.tasks};
+  goes_on_ = (said.highest[5] & kept_before) != 0;
+  all_kept_ = goes_on_ && root.chunks.empty();
+  resumed_ = resumed_ || goes_on_;
+  chunks_units_ = 0;
+  for (const TaskRange& chunk : root.chunks)
+    chunks_units_ += chunk.size();
   return root;
 }
 

@@ -44,7 +44,8 @@ bool weighs(Technique technique) {
 } // namespace
 
 void Engine::run_team(std::int64_t units, const std::function<void(Worker&)>& work) {
-  units_ = units;
+  key_.units = units;
+  units_ = goes_on_ ? chunks_units_ : units;
   clock_.enter(Phase::compute);
   progress_ns_ = monotonic_ns();
   std::optional<Watchdog> watchdog;
@@ -55,12 +56,15 @@ void Engine::run_team(std::int64_t units, const std::function<void(Worker&)>& wo
   }
   team_->run([&](int thread) {
     const auto at = static_cast<std::size_t>(thread);
-    crew_[at].begin_call(options_.seed, call_ - repeated_, {stop_, call_},
+    crew_[at].begin_call(options_.seed, number(), {stop_, call_},
                          watchdog ? &watches_[at] : nullptr);
     hands_[at].group = 1;
     work(crew_[at]);
   });
   clock_.enter(Phase::wait);
+  if (goes_on_)
+    forget_dear(); // the next call of this form may have all to do
+  end_where_stopping();
 }
 
 void Engine::compute(const ChunkSequence& sequence, const RootPart& root, const Leaves& leaves,
@@ -228,11 +232,15 @@ void Engine::weigh(Hand& hand, const Worker& worker) {
 void Engine::look_around(const Worker& worker, Hand& hand) {
   const std::int64_t now = monotonic_ns();
   const std::int64_t spent = now - std::exchange(hand.looked_ns, now);
+  if (spent > longest_ns_.load(std::memory_order_relaxed))
+    longest_ns_.store(spent, std::memory_order_relaxed); // where two threads meet, one is as good
   if (spent < look_ns)
     hand.group = std::min(2 * hand.group, largest_group);
   else if (spent > 4 * look_ns)
     hand.group = std::max(hand.group / 2, std::int64_t{1});
   slot(place_).done.fetch_add(std::exchange(hand.since, 0), std::memory_order_relaxed);
+  if (checkpoint_ != nullptr && checkpoint_->stopping())
+    stop_->store(call_, std::memory_order_relaxed);
   if (options_.on_progress && worker.index() == 0 && now - progress_ns_ > progress_ns) {
     progress_ns_ = now;
     report_progress();

@@ -10,6 +10,11 @@
 
 namespace cleave::detail {
 
+/// What the call is, but for its size.
+inline std::size_t form_hash(const CallForm& form) {
+  return form.type * 31 + std::hash<std::string_view>()(form.verb);
+}
+
 struct alignas(128) Engine::Shared {
   struct alignas(128) Next {
     std::atomic<std::int64_t> first; // that is in no chunk yet

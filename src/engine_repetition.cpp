@@ -53,6 +53,8 @@ void Engine::begin_repetition() {
   if (++repetition_ == 0)
     first_repetition_ = call_;
   repeated_ = call_ - first_repetition_;
+  skipped_ = 0;
+  resumed_ = false;
   if (comm_.nodes() > 1) // each time: clocks drift apart
     offset_ = comm_.clock_offset();
   current_ = {};
@@ -100,7 +102,7 @@ Repetition Engine::end_repetition() {
     counters_.chunks_done += hand.chunks;
   }
   (void)open({"the end of measure", 0}, [] { return RootPart{}; });
-  repeated_ = 0;
+  repeated_ = skipped_ = 0;
   clock_.enter(Phase::write);
   Packer packer;
   put(packer, counters_);
@@ -123,9 +125,9 @@ Repetition Engine::end_repetition() {
   if (comm_.is_root())
     add(packer.bytes());
   comm_.gather_blobs(packer.bytes(), [&](int, const std::vector<std::byte>& blob) { add(blob); });
-  all.wall_s = static_cast<double>(wall) / 1e9;
+  all.wall_s = resumed_ ? not_measured : static_cast<double>(wall) / 1e9;
   all.barrier_skew_s = static_cast<double>(last - first) * 1e-9;
-  all.state = RepState::done;
+  all.state = resumed_ ? RepState::resumed : RepState::done;
   return all;
 }
 

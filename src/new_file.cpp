@@ -38,14 +38,6 @@ void bring_to_disk(const Descriptor& descriptor) {
   require(fsync(descriptor.get()) == 0 || errno == EINVAL, "bring it to the disk");
 }
 
-void write_all(int descriptor, std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = write(descriptor, bytes.data(), bytes.size());
-    require(written >= 0 || errno == EINTR, "write it");
-    bytes = bytes.subspan(written > 0 ? static_cast<std::size_t>(written) : 0);
-  }
-}
-
 std::string mend_of(int error) {
   return error == ENOSPC || error == EDQUOT ? "; free some space, or name a file on another disk"
                                             : "";
@@ -61,6 +53,14 @@ FileFailure::FileFailure(const char* doing, int error)
     : std::runtime_error(std::string("cannot ") + doing + ": " + std::strerror(error) +
                          mend_of(error)),
       error_(error) {}
+
+void write_all(int descriptor, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = write(descriptor, bytes.data(), bytes.size());
+    require(written >= 0 || errno == EINTR, "write it");
+    bytes = bytes.subspan(written > 0 ? static_cast<std::size_t>(written) : 0);
+  }
+}
 
 NewFile::NewFile(const std::filesystem::path& final_name)
     : final_(final_name), temporary_(temporary_name(final_name)) {}

@@ -20,6 +20,9 @@ private:
   int error_;
 };
 
+/// Writes all of `bytes`, in as many calls as it takes. Local. @throws FileFailure
+void write_all(int descriptor, std::span<const std::byte> bytes);
+
 /// A temporary name in the directory of a file to be. write() makes the file, or somebody else does
 /// under path(); it is removed again unless it reaches its final name.
 class NewFile {

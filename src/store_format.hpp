@@ -34,7 +34,7 @@ using stored_t = typename Stored<T>::type;
 
 /// The variable that marks a row as whole: the last to be written.
 inline constexpr Label rep_state = {"rep_state", "1", "state of the repetition's row",
-                                    "empty done wrong_answer interrupted"};
+                                    "empty done wrong_answer interrupted resumed"};
 /// The text variable, which cannot be changed in place.
 inline constexpr Label schedule_used = {"schedule_used", "1",
                                         "schedule of the repetition: what auto chose"};

@@ -154,7 +154,7 @@ class Readers(unittest.TestCase):
                 if variable.dtype.kind == "f":
                     self.assertTrue(np.isnan(variable.encoding["_FillValue"]), name)
             for name, words in {
-                "rep_state": "empty done wrong_answer interrupted",
+                "rep_state": "empty done wrong_answer interrupted resumed",
                 "verify": "not_checked ok failed",
             }.items():
                 self.assertEqual(words, run[name].attrs["flag_meanings"])

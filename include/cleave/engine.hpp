@@ -3,6 +3,7 @@
 /// again, carry failures as data. Not for users: they see the Pool.
 #pragma once
 
+#include "cleave/checkpoint.hpp"
 #include "cleave/chunks.hpp"
 #include "cleave/comm.hpp"
 #include "cleave/error.hpp"
@@ -65,6 +66,9 @@ struct CallOptions {
   int retries = 0;
   /// The longest that a task may take, at each try; 0: no limit. See PoolOptions::timeout.
   std::optional<std::chrono::duration<double>> timeout{};
+  /// Whether the Pool's checkpoint keeps the results. Not where a later launch may make the call of
+  /// that number with other inputs, or would cut the work into calls in another way.
+  bool keep = true;
 };
 
 namespace detail {
@@ -77,6 +81,7 @@ struct CallForm {
   const char* verb;                   ///< such as "map"
   std::size_t type;                   ///< hash of the types involved
   std::int64_t tasks = tasks_of_root; ///< else every rank must agree on it
+  bool kept = false;                  ///< whether a checkpoint keeps its results
 };
 
 /// What root knows, and every rank learns when a call opens.
@@ -85,6 +90,7 @@ struct RootPart {
   std::uint64_t inputs = 0;        ///< address of its array
   std::uint64_t results = 0;       ///< address of its array
   std::vector<TaskRange> chunks{}; ///< in the order in which to draw them; empty: by the schedule
+  std::int64_t units = 0;          ///< leaves, where chunks are of leaves; 0: tasks
 };
 
 /// What is the same of types on every rank of one binary.
@@ -137,7 +143,8 @@ public:
   /// @param schedule of this call, when it is not the Pool's
   [[nodiscard]] ChunkSequence sequence(std::int64_t units,
                                        const std::optional<Schedule>& schedule = {}) const {
-    return {units, workers_.count(), schedule.value_or(options_.schedule)};
+    // What is left of a call that goes on is drawn: it is no even share of anything.
+    return {units, workers_.count(), goes_on_ ? Schedule() : schedule.value_or(options_.schedule)};
   }
   /// How data travels in a call. @param item_bytes the larger of an input's and a result's
   [[nodiscard]] Route route(const ChunkSequence& sequence, const RootPart& root,
@@ -161,8 +168,10 @@ public:
   /// Runs one(i) for i in `range`, looking now and then whether the call has failed, and records
   /// what a task throws.
   /// @param keep_going also after a failure (collect)
-  template <class One>
-  void each(Worker& worker, TaskRange range, bool keep_going, One one);
+  /// @param keep told of ranges that have been done without failure, about four times a second and
+  ///        at the end
+  template <class One, class Keep>
+  void each(Worker& worker, TaskRange range, bool keep_going, One one, Keep keep);
 
   /// Ends the computing part: every rank learns whether tasks failed.
   /// @return all failures in task order, the same on every rank
@@ -194,16 +203,47 @@ public:
   [[nodiscard]] bool stopped() const noexcept {
     return stop_->load(std::memory_order_relaxed) == call_;
   }
+  /// Whether a worker is to begin its next task. @param keep_going also after a failure (collect)
+  [[nodiscard]] bool goes(bool keep_going) const noexcept {
+    return keep_going ? checkpoint_ == nullptr || !checkpoint_->stopping() : !stopped();
+  }
   /// What travels between ranks in a node when everyone tells everyone: by rank, on every rank.
   [[nodiscard]] std::vector<std::vector<std::byte>> exchange(std::span<const std::byte> mine);
+
+  /// Calls are kept in `checkpoint` from now on, and go on from there. Local, on every rank alike.
+  /// @param checkpoint outlives this; null: none
+  void keep_in(Checkpoint* checkpoint) noexcept { checkpoint_ = checkpoint; }
+  /// Whether units of the current call are kept. Thread-safe.
+  [[nodiscard]] bool keeps() const noexcept;
+  /// Keeps the results of units of the current call. Thread-safe.
+  void keep(TaskRange units, std::span<const std::byte> bytes) const;
+  /// Whether an earlier launch has done a part of the current call. The same on every rank.
+  [[nodiscard]] bool goes_on() const noexcept { return goes_on_; }
+  /// Whether it has done all of it.
+  [[nodiscard]] bool all_kept() const noexcept { return all_kept_; }
+  /// Calls told(units, bytes) for what it has done, in order, at root; an exception is a failure of
+  /// the call.
+  void restore(const std::function<void(TaskRange, std::span<const std::byte>)>& told);
+  /// Keeps a state of root's, from which the repetition can be gone on with. Local.
+  void keep_state(std::size_t type, const std::function<std::vector<std::byte>()>& pack) const;
+  /// The state to go on from, at root; and the number of the call after which.
+  [[nodiscard]] std::optional<std::pair<std::uint64_t, std::string>>
+  kept_state(std::size_t type) const;
+  /// The longest that a worker of this rank has been without looking around: a task, where they
+  /// are long. Local, thread-safe.
+  [[nodiscard]] std::chrono::nanoseconds longest_task() const noexcept {
+    return std::chrono::nanoseconds(longest_ns_.load(std::memory_order_relaxed));
+  }
+  /// The next call has the number after `call`. Local, on every rank alike.
+  void go_on_after(std::uint64_t call) noexcept;
 
   void begin_repetition();
   [[nodiscard]] Repetition end_repetition();
   /// Where an exception leaves it. Local.
-  void abandon_repetition() noexcept { repeated_ = 0; }
+  void abandon_repetition() noexcept { repeated_ = skipped_ = 0; }
   /// Drawn from the random stream of the last call, which is no worker's. Local.
   [[nodiscard]] std::uint64_t drawn_seed() const noexcept {
-    return RandomStream(options_.seed, call_ - repeated_, 0)();
+    return RandomStream(options_.seed, number(), 0)();
   }
   /// That a worker of this rank has run tasks outside compute(), by the steady clock. Local; to be
   /// called by the worker's thread.
@@ -222,6 +262,7 @@ private:
     std::int64_t group = 1;  // tasks between two looks around
     std::int64_t since = 0;  // tasks since the last
     std::int64_t looked_ns = 0;
+    std::int64_t kept_ns = 0; // when it last handed over what it had done
     Pace pace;
     double weight = 1; // speed relative to the other workers, as far as it is known
     std::int64_t weighed_ns = 0;
@@ -234,6 +275,11 @@ private:
     std::vector<CostedChunk> dear; // of this call: its longest chunks, in nanoseconds
   };
   void look_around(const Worker& worker, Hand& hand);
+  [[nodiscard]] static bool due(Hand& hand) noexcept;
+  /// Of the current call, the same in every repetition and launch.
+  [[nodiscard]] std::uint32_t number() const noexcept { return call_ - repeated_ + skipped_; }
+  void end_where_stopping();
+  [[nodiscard]] bool find_kept(const CallForm& form, RootPart& root);
   void start_team();
   [[noreturn]] void disagree(const CallForm& form);
   void run_team(std::int64_t units, const std::function<void(Worker&)>& work);
@@ -280,9 +326,18 @@ private:
   std::mutex failures_mutex_;
   std::vector<TaskFailure> failures_;
   std::uint32_t call_ = 0;
-  std::uint32_t first_repetition_ = 0;    // number of the call that began it
-  std::uint32_t repeated_ = 0;            // calls since then, where a repetition begins
-  std::int64_t units_ = 0;                // of the current call
+  std::uint32_t first_repetition_ = 0; // number of the call that began it
+  std::uint32_t repeated_ = 0;         // calls since then, where a repetition begins
+  std::uint32_t skipped_ = 0;          // calls that this repetition need not make again
+  std::int64_t units_ = 0;             // of the current call
+  Checkpoint* checkpoint_ = nullptr;
+  CallKey key_;            // of the current call, in the checkpoint
+  bool kept_call_ = false; // the current call is one that checkpoints keep
+  bool goes_on_ = false;
+  bool all_kept_ = false;
+  bool resumed_ = false;          // a part of this repetition was done by an earlier launch
+  std::int64_t chunks_units_ = 0; // units of a call that goes on, in its chunks
+  std::atomic<std::int64_t> longest_ns_{0};
   std::optional<Supply> supply_;          // of the last call that was drawn on several nodes
   std::atomic<std::int64_t> own_next_{0}; // of chunks that this rank's threads draw from its own
   /// What root knows of a call from the last one of its form: where its long chunks are.
@@ -307,24 +362,36 @@ private:
   Timings timings_;
 };
 
-template <class One>
-void Engine::each(Worker& worker, TaskRange range, bool keep_going, One one) {
+template <class One, class Keep>
+void Engine::each(Worker& worker, TaskRange range, bool keep_going, One one, Keep keep) {
   Hand& hand = hands_[static_cast<std::size_t>(worker.thread())];
   std::int64_t i = range.first;
-  while (i < range.last && (keep_going || !stopped())) {
+  std::int64_t done = i; // that keep() has been told of
+  const auto keep_until = [&](std::int64_t end) {
+    if (done < end)
+      keep(TaskRange{done, end});
+    done = end;
+  };
+  while (i < range.last && goes(keep_going)) {
     const std::int64_t first = i;
     const std::int64_t end =
         i + std::min(range.last - i, std::max(hand.group - hand.since, std::int64_t{1}));
     try {
-      for (; i < end && (keep_going || !stopped()); ++i)
+      for (; i < end && goes(keep_going); ++i)
         one(i);
     } catch (...) {
+      keep_until(i);
       fail(worker, i++, std::current_exception(), !keep_going);
+      done = i;
     }
     hand.since += i - first;
-    if (hand.since >= hand.group)
-      look_around(worker, hand);
+    if (hand.since < hand.group)
+      continue;
+    look_around(worker, hand);
+    if (keeps() && due(hand))
+      keep_until(i);
   }
+  keep_until(i);
 }
 
 } // namespace detail

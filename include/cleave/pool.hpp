@@ -182,6 +182,24 @@ public:
   template <class F, class T, class Op, class R>
   R reduce_ranges(F f, const Distributed<T>& values, Op op, R identity);
 
+  /// What map, starmap, map_collect, map_bands and the reductions over indices and root's inputs
+  /// complete is kept in `checkpoint` from now on; of calls that an earlier launch has begun, what
+  /// it has kept is not computed again. What lies in Distributed is not kept: see save(). Local, on
+  /// every rank alike. @param checkpoint outlives the Pool; null: none
+  void keep_in(Checkpoint* checkpoint) noexcept { engine_->keep_in(checkpoint); }
+  /// The longest task that a worker of this rank has ended so far. Local, thread-safe.
+  [[nodiscard]] std::chrono::nanoseconds longest_task() const noexcept {
+    return engine_->longest_task();
+  }
+  /// Keeps root's `state`, from which this repetition can be gone on with, in the checkpoint, at
+  /// most once a second. Root's counts; costs nothing elsewhere and without a checkpoint.
+  template <Portable T>
+  void save(const T& state);
+  /// The state that an earlier launch saved last in this repetition, on every rank; the calls that
+  /// follow have the numbers, hence the random numbers, that they had after it was saved.
+  /// Collective; the first call of a repetition.
+  template <Portable T>
+  [[nodiscard]] std::optional<T> saved();
   /// Calls work(), which all ranks start together, as one repetition of a run: complete at root,
   /// whose Timings keep it, unless work() throws. Collective.
   Repetition measure(const std::function<void()>& work);
@@ -195,12 +213,21 @@ private:
   template <class Out, class In, class F>
   std::vector<TaskFailure> run_map(Out& out, In& in, F& f, const detail::CallForm& form,
                                    std::int64_t tasks, bool collect, const CallOptions& options);
+  template <class Out, class In, class F>
+  std::vector<TaskFailure> compute_map(Out& out, In& in, F& f, const detail::RootPart& root,
+                                       bool collect, const CallOptions& options);
+  template <class In, class R, class Op, class Fold>
+  void compute_leaves(In& in, const detail::RootPart& root, const Leaves& leaves,
+                      std::vector<LeafTree<R, Op>>& trees, Op& op, Fold& fold);
   template <class In, class R, class Op, class Fold>
   R run_reduce(In& in, const detail::CallForm& form, std::int64_t tasks, Op op, R identity,
                LeafOptions options, Fold fold);
   template <class R, class T, class OfBand>
   std::vector<R> run_bands(const detail::CallForm& form, const detail::Bands& bands,
                            const Leaves& leaves, const std::vector<T>& in, OfBand of_band);
+  template <class R, class T, class OfBand>
+  void compute_bands(const detail::Bands& bands, const Leaves& leaves, const detail::RootPart& root,
+                     const std::vector<T>& in, detail::Fresh<R>& result, OfBand& of_band);
   template <class R, class Op, class Fold>
   R run_reduce_own(const detail::CallForm& form, const Leaves& leaves, TaskRange own, Op op,
                    R identity, Fold fold);

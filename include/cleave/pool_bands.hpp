@@ -57,7 +57,7 @@ template <Flat R, Flat T, class F>
 std::vector<R> Pool::map_bands(F f, const std::vector<T>& in, const BandShape& shape) {
   const detail::Bands bands(std::span(&shape, 1));
   return run_bands<R>(
-      {"map_bands", detail::type_mark<F, R, T>() * 31 + bands.mark(), shape.rows}, bands,
+      {"map_bands", detail::type_mark<F, R, T>() * 31 + bands.mark(), shape.rows, true}, bands,
       Leaves(shape.rows, shape.grain, std::max(shape.rows, std::int64_t{1})), in,
       [&f](const detail::Bands::Band& band, std::span<const T> read, std::span<R> written,
            Worker& worker) { f(band.rows, band.in_rows, read, written, worker); });
@@ -67,7 +67,7 @@ template <Flat R, Flat T, class F>
 std::vector<R> Pool::map_bands(F f, const std::vector<T>& in, const std::vector<BandShape>& grids) {
   const detail::Bands bands(grids);
   return run_bands<R>(
-      {"map_bands of grids", detail::type_mark<F, R, T>() * 31 + bands.mark(), bands.count()},
+      {"map_bands of grids", detail::type_mark<F, R, T>() * 31 + bands.mark(), bands.count(), true},
       bands, Leaves(bands.count(), 1, std::max(bands.count(), std::int64_t{1})), in,
       [&f](const detail::Bands::Band& band, std::span<const T> read, std::span<R> written,
            Worker& worker) { f(band.grid, band.rows, band.in_rows, read, written, worker); });
@@ -85,13 +85,36 @@ std::vector<R> Pool::run_bands(const detail::CallForm& form, const detail::Bands
                                             " elements, its shape " +
                                             std::to_string(bands.in_size()));
     result.allocate(bands.out_size());
-    return detail::RootPart{leaves.tasks(), std::bit_cast<std::uint64_t>(in.data()),
-                            std::bit_cast<std::uint64_t>(result.span().data())};
+    return detail::RootPart{.tasks = leaves.tasks(),
+                            .inputs = std::bit_cast<std::uint64_t>(in.data()),
+                            .results = std::bit_cast<std::uint64_t>(result.span().data()),
+                            .units = bands.count()};
   });
   if (root.tasks == 0) {
     engine.close();
     return result.take();
   }
+  if (!engine.all_kept())
+    compute_bands(bands, leaves, root, in, result, of_band);
+  if (engine.goes_on()) {
+    engine.restore([&](TaskRange band, std::span<const std::byte> bytes) {
+      const Part out = bands.out_of(band);
+      const auto to = std::as_writable_bytes(result.span().subspan(
+          static_cast<std::size_t>(out.first), static_cast<std::size_t>(out.count)));
+      detail::require_length(bytes, to.size());
+      std::ranges::copy(bytes, to.begin());
+    });
+    engine.join_or_throw();
+  }
+  engine.close();
+  return result.take();
+}
+
+template <class R, class T, class OfBand>
+void Pool::compute_bands(const detail::Bands& bands, const Leaves& leaves,
+                         const detail::RootPart& root, const std::vector<T>& in,
+                         detail::Fresh<R>& result, OfBand& of_band) {
+  detail::Engine& engine = *engine_;
   const ChunkSequence sequence = engine.sequence(bands.count());
   const Route route =
       engine.route(sequence, root, bands.widest() * static_cast<std::int64_t>(sizeof(R)));
@@ -104,7 +127,7 @@ std::vector<R> Pool::run_bands(const detail::CallForm& form, const detail::Bands
   engine.compute(sequence, root, leaves, [&](Worker& worker, TaskRange chunk) {
     feed.enter(worker.thread(), chunk);
     sink.enter(worker.thread(), chunk);
-    engine.each(worker, chunk, false, [&](std::int64_t leaf) {
+    const auto one = [&](std::int64_t leaf) {
       const detail::Bands::Band band = bands.at(leaf);
       const std::int64_t task = leaves.tasks_of(leaf).first;
       const std::span read(reinterpret_cast<const T*>(feed.read(worker.thread(), band.in)),
@@ -120,13 +143,13 @@ std::vector<R> Pool::run_bands(const detail::CallForm& form, const detail::Bands
         return engine.fail(worker, task, std::current_exception());
       }
       sink.commit(worker.thread(), band.out);
-    });
+      engine.keep({leaf, leaf + 1}, std::as_bytes(written));
+    };
+    engine.each(worker, chunk, false, one, [](TaskRange) {});
   });
   engine.join_or_throw();
   sink.finish();
   engine.count_bytes(feed.bytes_moved(), sink.bytes_moved());
-  engine.close();
-  return result.take();
 }
 
 } // namespace cleave

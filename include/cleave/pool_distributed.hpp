@@ -120,12 +120,15 @@ auto Pool::map(F f, const Distributed<T>& values) -> Distributed<detail::TaskRes
   std::vector<std::optional<R>> results(static_cast<std::size_t>(own.size()));
   engine.compute_own(values.own_leaves(), values.leaves(), [&](Worker& worker, TaskRange chunk) {
     const Part part = detail::values_of(values.leaves(), chunk);
-    engine.each(worker, {part.first, part.first + part.count}, false, [&](std::int64_t i) {
-      const auto at = static_cast<std::size_t>(i - own.first);
-      results[at] = detail::run_task(worker, i, [&]() -> decltype(auto) {
-        return detail::call_task(f, worker, values.local()[at]);
-      });
-    });
+    engine.each(
+        worker, {part.first, part.first + part.count}, false,
+        [&](std::int64_t i) {
+          const auto at = static_cast<std::size_t>(i - own.first);
+          results[at] = detail::run_task(worker, i, [&]() -> decltype(auto) {
+            return detail::call_task(f, worker, values.local()[at]);
+          });
+        },
+        [](TaskRange) {});
   });
   engine.join_or_throw();
   engine.close();
@@ -146,10 +149,14 @@ R Pool::run_reduce_own(const detail::CallForm& form, const Leaves& leaves, TaskR
                                      LeafTree<R, Op>(op));
   engine.compute_own(own, leaves, [&](Worker& worker, TaskRange chunk) {
     LeafTree<R, Op> tree(op);
-    engine.each(worker, chunk, false, [&](std::int64_t leaf) {
-      const TaskRange range = leaves.tasks_of(leaf);
-      detail::add_leaf(engine, worker, tree, {leaf, range}, [&] { return fold(worker, range); });
-    });
+    engine.each(
+        worker, chunk, false,
+        [&](std::int64_t leaf) {
+          const TaskRange range = leaves.tasks_of(leaf);
+          detail::add_leaf(engine, worker, tree, {leaf, range},
+                           [&] { return fold(worker, range); });
+        },
+        [](TaskRange) {});
     for (Subtree<R>& node : tree.take())
       trees[static_cast<std::size_t>(worker.thread())].add(std::move(node));
   });

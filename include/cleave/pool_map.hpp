@@ -45,18 +45,28 @@ void map_block(Engine& engine, In& in, Out& out, F& f, Worker& worker, TaskRange
   try {
     const auto items = in.view(worker.thread(), block);
     const auto results = out.view(worker.thread(), block);
+    const auto keep = [&](TaskRange done) {
+      if (engine.keeps())
+        out.keep(engine, results, done);
+    };
     if (retries == 0 && worker.watch() == nullptr) // a task of 1 ns must not pay for the rest
-      engine.each(worker, block, collect, [&](std::int64_t i) {
-        worker.begin_task(i);
-        results[i] = call_task(f, worker, items[i]);
-      });
+      engine.each(
+          worker, block, collect,
+          [&](std::int64_t i) {
+            worker.begin_task(i);
+            results[i] = call_task(f, worker, items[i]);
+          },
+          keep);
     else
-      engine.each(worker, block, collect, [&](std::int64_t i) {
-        persist(retries, [&] {
-          results[i] = run_task(worker, i,
-                                [&]() -> decltype(auto) { return call_task(f, worker, items[i]); });
-        });
-      });
+      engine.each(
+          worker, block, collect,
+          [&](std::int64_t i) {
+            persist(retries, [&] {
+              results[i] = run_task(
+                  worker, i, [&]() -> decltype(auto) { return call_task(f, worker, items[i]); });
+            });
+          },
+          keep);
     out.commit(worker.thread(), block);
   } catch (...) {
     for (std::int64_t i = block.first; i < block.last; ++i)
@@ -116,6 +126,25 @@ std::vector<TaskFailure> Pool::run_map(Out& out, In& in, F& f, const detail::Cal
     engine.close();
     return {};
   }
+  std::vector<TaskFailure> failures;
+  if (!engine.all_kept())
+    failures = compute_map(out, in, f, root, collect, options);
+  if (engine.goes_on() && (failures.empty() || collect)) {
+    engine.restore(
+        [&](TaskRange tasks, std::span<const std::byte> bytes) { out.restore(tasks, bytes); });
+    engine.join_or_throw();
+  }
+  engine.close();
+  if (!failures.empty() && !collect)
+    throw MapError(std::move(failures));
+  return failures;
+}
+
+/// What is not kept already. @return failures, the same on every rank
+template <class Out, class In, class F>
+std::vector<TaskFailure> Pool::compute_map(Out& out, In& in, F& f, const detail::RootPart& root,
+                                           bool collect, const CallOptions& options) {
+  detail::Engine& engine = *engine_;
   engine.time_out_after(options.timeout.value_or(engine.options().timeout));
   const ChunkSequence sequence = engine.sequence(root.tasks, options.schedule);
   const Route route = engine.route(sequence, root, std::max(In::item_bytes, Out::item_bytes));
@@ -126,15 +155,12 @@ std::vector<TaskFailure> Pool::run_map(Out& out, In& in, F& f, const detail::Cal
         in.enter(worker.thread(), chunk);
         out.enter(worker.thread(), chunk);
         detail::for_blocks(chunk, std::max(In::item_bytes, Out::item_bytes), [&](TaskRange block) {
-          if (collect || !engine.stopped())
+          if (engine.goes(collect))
             detail::map_block(engine, in, out, f, worker, block, collect, options.retries);
         });
       });
   std::vector<TaskFailure> failures = detail::collect_results(engine, out, collect);
   engine.count_bytes(in.bytes_moved(), out.bytes_moved());
-  engine.close();
-  if (!failures.empty() && !collect)
-    throw MapError(std::move(failures));
   return failures;
 }
 
@@ -148,7 +174,8 @@ auto Pool::map(F f, const std::vector<T>& inputs, const CallOptions& options,
   detail::Inputs<T> in(inputs);
   detail::Results<R> out;
   out.recycle(std::move(recycled));
-  const detail::CallForm form{"map", detail::type_mark<F, T, R>()};
+  const detail::CallForm form{
+      .verb = "map", .type = detail::type_mark<F, T, R>(), .kept = options.keep};
   run_map(out, in, f, form, static_cast<std::int64_t>(inputs.size()), false, options);
   return out.take();
 }
@@ -162,7 +189,7 @@ auto Pool::map(F f, std::int64_t n, const CallOptions& options,
   detail::Indices in;
   detail::Results<R> out;
   out.recycle(std::move(recycled));
-  const detail::CallForm form{"map", detail::type_mark<F, R>(), n};
+  const detail::CallForm form{"map", detail::type_mark<F, R>(), n, options.keep};
   run_map(out, in, f, form, n, false, options);
   return out.take();
 }
@@ -186,7 +213,8 @@ auto Pool::map_collect(F f, const std::vector<T>& inputs, const CallOptions& opt
                 "inputs and results travel between ranks: no pointers, references or views");
   detail::Inputs<T> in(inputs);
   detail::Results<R> out;
-  const detail::CallForm form{"map_collect", detail::type_mark<F, T, R>()};
+  const detail::CallForm form{
+      .verb = "map_collect", .type = detail::type_mark<F, T, R>(), .kept = options.keep};
   auto failures =
       run_map(out, in, f, form, static_cast<std::int64_t>(inputs.size()), true, options);
   return {out.take_with(failures), failures};
@@ -199,7 +227,7 @@ auto Pool::map_collect(F f, std::int64_t n, const CallOptions& options)
   static_assert(Portable<R>, "results travel between ranks: no pointers, references or views");
   detail::Indices in;
   detail::Results<R> out;
-  const detail::CallForm form{"map_collect", detail::type_mark<F, R>(), n};
+  const detail::CallForm form{"map_collect", detail::type_mark<F, R>(), n, options.keep};
   auto failures = run_map(out, in, f, form, n, true, options);
   return {out.take_with(failures), failures};
 }

@@ -42,6 +42,25 @@ auto Pool::from_root(F f) -> std::remove_cvref_t<std::invoke_result_t<F&>> {
   }
 }
 
+template <Portable T>
+void Pool::save(const T& state) {
+  engine_->keep_state(detail::type_mark<T>(), [&state] {
+    Packer packer;
+    packer.put(state);
+    return packer.take();
+  });
+}
+
+template <Portable T>
+std::optional<T> Pool::saved() {
+  const std::optional<std::pair<std::uint64_t, std::string>> kept =
+      from_root([this] { return engine_->kept_state(detail::type_mark<T>()); });
+  if (!kept)
+    return std::nullopt;
+  engine_->go_on_after(kept->first);
+  return Unpacker(std::as_bytes(std::span(kept->second))).template get<T>();
+}
+
 namespace detail {
 
 /// Root's bytes in a fresh window of every node. Collective.

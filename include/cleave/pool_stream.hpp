@@ -58,7 +58,7 @@ std::int64_t Pool::stream(F f, Source source, OnResult on_result, std::int64_t m
     if (count == 0)
       return total;
     const std::int64_t begin = monotonic_ns();
-    results = map(f, batch);
+    results = map(f, batch, {.keep = false}); // batches are cut by time
     size.adapt(monotonic_ns() - begin);
   }
 }

@@ -28,10 +28,13 @@ struct Request {
   std::string job;                     ///< a workload's name, or a job file: NAME.toml or a path
   std::vector<std::string> parameters; ///< key=value
   Text ranks, schedule, threads, warm_ups, repetitions, budget_s, timings, result, seed, patience_s,
-      task_timeout_s, simd;
+      task_timeout_s, simd, checkpoint, mtbf_s;
   bool force = false;
   bool trace = false;
   bool dry_run = false;
+  bool no_checkpoint = false;
+  bool resume = false;
+  bool accept_new_binary = false;
   std::vector<std::string> argv; ///< the whole command line: recorded, and the same on all ranks
 };
 
@@ -57,10 +60,17 @@ struct Plan {
   bool dry_run = false;          ///< prepare, say what would be done, write nothing
   std::uint64_t seed = 0;
   double patience_s = 60;
-  double task_timeout_s = 0;     ///< the longest that a task may take; 0: no limit
-  std::string simd;              ///< instruction set that kernels must use; empty: the best
-  JobText job_file;              ///< recorded, and never overwritten
-  std::vector<std::string> argv; ///< command line, for the record
+  double task_timeout_s = 0; ///< the longest that a task may take; 0: no limit
+  /// The checkpoint's folder. Empty: NAME.checkpoint beside NAME.h5, and where nothing is resumed,
+  /// only when the run is going to take long.
+  std::filesystem::path checkpoint;
+  bool checkpoints = true;        ///< false: never
+  bool resume = false;            ///< go on with the checkpoint; where there is none, begin
+  bool accept_new_binary = false; ///< even if another binary has made it
+  double mtbf_s = 86'400;         ///< mean time between failures
+  std::string simd;               ///< instruction set that kernels must use; empty: the best
+  JobText job_file;               ///< recorded, and never overwritten
+  std::vector<std::string> argv;  ///< command line, for the record
 };
 
 /// Reads the job file that the request names; nothing when it names a workload. Local.
@@ -134,25 +144,32 @@ struct Kept {
   std::filesystem::path progress; ///< no use any more
   int repetitions = 0;            ///< measured ones in the timings file
   std::string resume;             ///< how to go on; empty: not at all
+  /// Hands over to the kernel what is still in memory; on every rank, thread-safe. Empty: nothing.
+  std::function<void()> save{};
 
   /// Tells it: an Error of kind interrupted. Local, thread-safe.
   [[nodiscard]] Error interruption() const;
 };
 
-/// Who is told what happens, on root alone but for on_stuck, between and within repetitions. All
-/// may be empty. What on_start throws ends the run before any work, on every rank; the others must
-/// not throw.
+/// Who is told what happens, on root alone but for on_stuck, on_kept and stop, between and within
+/// repetitions. All may be empty. What on_start throws ends the run before any work, on every rank;
+/// the others must not throw.
 struct Observer {
   std::function<void(const RunStart&)> on_start;
   std::function<void(const Progress&)> on_progress; ///< may come often
   std::function<void(const Repetition&, int index, bool warm_up)> on_repetition;
   std::function<void(const Kept&)> on_kept; ///< the timings file was made, or has grown
   std::function<void(const std::string&)> on_note;
+  std::function<void(const Error&)> on_warning; ///< what is lost does not end the run
   Job::OutputTold on_output;
   /// See PoolOptions::on_stuck: on any rank.
   std::function<void(const Error&)> on_stuck;
-  /// Asked between repetitions and between the tasks of one: true ends the run on every rank.
+  /// Asked between repetitions and between the tasks of one, on every rank, by any thread: true
+  /// ends the run on every rank.
   std::function<bool()> stop;
+  /// Asked at root likewise: seconds until this process will be ended from outside. The run ends
+  /// itself when they are just enough for the tasks under way.
+  std::function<double()> seconds_left;
 };
 
 /// What a run found. Whole on root; elsewhere only `status`.
@@ -177,6 +194,8 @@ struct RunReport {
   int status = 0;            ///< exit status; the same on every rank
 
   [[nodiscard]] bool verified() const noexcept { return verdict.verify == Verify::ok; }
+  /// Whether a part of a repetition was computed by an earlier launch.
+  [[nodiscard]] bool resumed() const noexcept;
 };
 
 /// Does the run: refuses everything bad before any work, repeats, checks every answer, commits

@@ -37,7 +37,14 @@ struct RankTimes {
 };
 
 /// State of a repetition's row in the file.
-enum class RepState : std::uint8_t { empty = 0, done = 1, wrong_answer = 2, interrupted = 3 };
+enum class RepState : std::uint8_t {
+  empty = 0,
+  done = 1,
+  wrong_answer = 2,
+  interrupted = 3,
+  resumed =
+      4 ///< answered, but a part was computed by an earlier launch: its wall is no measurement
+};
 /// What the check of a repetition's answer said.
 enum class Verify : std::uint8_t { not_checked = 0, ok = 1, failed = 2 };
 

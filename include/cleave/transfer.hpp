@@ -223,6 +223,12 @@ void feed(Engine& engine, In& in, const Route& route, const RootPart& root, cons
   }
 }
 
+/// What a checkpoint has kept is of the length that the call's types say.
+inline void require_length(std::span<const std::byte> bytes, std::size_t expected) {
+  if (bytes.size() != expected)
+    throw Error(ErrorKind::bad_input, "the checkpoint was made by another program");
+}
+
 /// Results whose bytes are their values; bool is kept as a byte, since std::vector<bool> is no
 /// array.
 template <class R>
@@ -252,6 +258,18 @@ public:
   void commit(int thread, TaskRange block) { sink_->commit(thread, {block.first, block.size()}); }
   void finish() { sink_->finish(); }
   [[nodiscard]] std::uint64_t bytes_moved() const { return sink_->bytes_moved(); }
+  /// Into the checkpoint.
+  void keep(Engine& engine, const Window<Stored>& results, TaskRange tasks) const {
+    engine.keep(tasks, std::as_bytes(std::span(&results[tasks.first],
+                                               static_cast<std::size_t>(tasks.size()))));
+  }
+  /// From there, at root. @throws Error bad_input for bytes of another length
+  void restore(TaskRange tasks, std::span<const std::byte> bytes) {
+    const auto to = std::as_writable_bytes(results_.span().subspan(
+        static_cast<std::size_t>(tasks.first), static_cast<std::size_t>(tasks.size())));
+    require_length(bytes, to.size());
+    std::ranges::copy(bytes, to.begin());
+  }
 
   [[nodiscard]] std::vector<R> take() {
     if constexpr (std::same_as<Stored, R>)
@@ -332,6 +350,17 @@ public:
       std::rethrow_exception(failure);
   }
   [[nodiscard]] std::uint64_t bytes_moved() const { return moved_; }
+  void keep(Engine& engine, const Window<Stored>& results, TaskRange tasks) const {
+    Packer packer;
+    for (std::int64_t i = tasks.first; i < tasks.last; ++i)
+      packer.put(results[i]);
+    engine.keep(tasks, packer.bytes());
+  }
+  void restore(TaskRange tasks, std::span<const std::byte> bytes) {
+    Unpacker from(bytes);
+    for (std::int64_t i = tasks.first; i < tasks.last; ++i)
+      results_[static_cast<std::size_t>(i)] = from.get<Stored>();
+  }
 
   [[nodiscard]] std::vector<R> take() {
     std::vector<R> all;

@@ -174,6 +174,10 @@ struct Workload {
   /// Why this build cannot run it, such as a library that was not there: told by lists, and to who
   /// asks for it. Empty: it can.
   std::string unavailable = {};
+  /// It keeps what is done in a file of its own, so that a checkpoint is of no use: how to go on,
+  /// as
+  /// "-p joblog=FILE -p resume=true". Empty: checkpoints keep it.
+  std::string resumes_by = {};
   /// The parameters with which a repetition is about `factor` times the work of these, each as the
   /// user would write it: for weak studies, whose figures use the work that was done. Local,
   /// thread-safe; throws Error bad_input where that cannot be. Empty: its size has no such measure.

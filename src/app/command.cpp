@@ -104,6 +104,15 @@ void add_file_options(CLI::App& app, Request& request) {
   app.add_option("--result", request.result, "Write the answer: .h5, .json or .csv")
       ->type_name("FILE");
   add_switch(app, "--force", request.force, "Replace existing files");
+  app.add_option("--checkpoint", request.checkpoint,
+                 "Keep what is computed in a folder (NAME.checkpoint when it takes long)")
+      ->type_name("DIR");
+  add_switch(app, "--no-checkpoint", request.no_checkpoint, "Never keep it");
+  add_switch(app, "--resume", request.resume, "Go on with the checkpoint, or begin one");
+  add_switch(app, "--accept-new-binary", request.accept_new_binary,
+             "Go on even if another binary has begun");
+  app.add_option("--mtbf", request.mtbf_s, "Mean time between failures (86400)")
+      ->type_name("SECONDS");
   add_switch(app, "--trace", request.trace, "Write NAME.trace.h5: every chunk, by whom and when");
   add_switch(app, "--dry-run", request.dry_run, "Prepare, say what would be done, write nothing");
 }

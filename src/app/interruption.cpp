@@ -19,15 +19,16 @@ using namespace std::chrono_literals;
 constexpr auto grace = 500ms;
 constexpr auto grace_of_others = 700ms;
 
-constexpr std::array signals = {SIGINT, SIGTERM};
+constexpr std::array signals = {SIGINT, SIGTERM, SIGUSR1};
 
 // A handler can reach nothing else.
 std::atomic<bool> has_come = false;
 sem_t news;
 
-extern "C" void note_signal(int /*number*/) {
+extern "C" void note_signal(int number) {
   has_come.store(true);
-  sem_post(&news);
+  if (number != SIGUSR1)
+    sem_post(&news);
 }
 
 } // namespace
@@ -39,7 +40,8 @@ Interruption::Interruption(bool is_root, std::function<void(const Error&)> tell)
     struct sigaction before {};
     struct sigaction action {};
     action.sa_handler = note_signal;
-    action.sa_flags = SA_RESTART | static_cast<int>(SA_RESETHAND);
+    // A second one kills, but for SIGUSR1, which schedulers may send again.
+    action.sa_flags = SA_RESTART | (number == SIGUSR1 ? 0 : static_cast<int>(SA_RESETHAND));
     sigaction(number, nullptr, &before);
     if (before.sa_handler != SIG_IGN)
       sigaction(number, &action, nullptr);
@@ -50,6 +52,13 @@ Interruption::Interruption(bool is_root, std::function<void(const Error&)> tell)
 Interruption::~Interruption() {
   disarm();
   sem_post(&news);
+}
+
+void Interruption::expect() noexcept {
+  struct sigaction action {};
+  action.sa_handler = note_signal;
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGUSR1, &action, nullptr);
 }
 
 bool Interruption::requested() noexcept {
@@ -92,6 +101,8 @@ void Interruption::wait() {
   std::unique_lock lock(mutex_);
   if (disarming_.wait_for(lock, is_root_ ? grace : grace_of_others, [this] { return disarmed_; }))
     return;
+  if (kept_.save)
+    kept_.save();
   if (is_root_)
     tell_end();
   std::error_code ignored;

@@ -1,5 +1,5 @@
 /// @file
-/// What Ctrl-C and SIGTERM do to a run: it ends soon, and one message says what is kept.
+/// What signals do to a run: it ends soon, and one message says what is kept.
 #pragma once
 
 #include "cleave/comm.hpp"
@@ -13,7 +13,8 @@
 
 namespace cleave::app {
 
-/// While it lives, SIGINT and SIGTERM ask the run to end: requested() turns true. Where that has
+/// While it lives, SIGINT, SIGTERM and SIGUSR1 ask the run to end: requested() turns true. After
+/// SIGUSR1 the tasks under way are waited for: it is sent well before the end. Where another has
 /// not ended it within half a second, in a long task say, root tells what is kept, and the process
 /// ends as it is, which timings files survive. A second signal kills. Signals that the program's
 /// parent had ignored stay ignored. One a process.
@@ -28,6 +29,8 @@ public:
   Interruption& operator=(const Interruption&) = delete;
   ~Interruption();
 
+  /// From now on SIGUSR1 is noted: before that it would kill, and MPI takes its time to begin.
+  static void expect() noexcept;
   /// Whether a signal has come. Local, thread-safe.
   [[nodiscard]] static bool requested() noexcept;
   /// What an end from now on leaves behind.

@@ -44,6 +44,7 @@ Json file_names(const std::vector<std::filesystem::path>& files) {
 void add_outcome(Json& object, const RunReport& report) {
   object["repetitions"] = report.timings.run.size();
   object["median_s"] = report.median_s; // NaN becomes null
+  object["resumed"] = report.resumed();
   object["interval_s"] =
       report.interval_s ? Json{report.interval_s->lo, report.interval_s->hi} : Json();
   object["rate"] = report.rate ? Json(*report.rate) : Json();

@@ -10,7 +10,9 @@
 #include "command.hpp"
 #include "ending.hpp"
 #include "interruption.hpp"
+#include "job_end.hpp"
 #include "json.hpp"
+#include "lines.hpp"
 #include "output.hpp"
 #include "text.hpp"
 
@@ -94,7 +96,13 @@ int run_job(const Comm& comm, const Command& command, const std::vector<Workload
   };
   observer.on_kept = [&](const Kept& kept) { interruption.keep(kept); };
   observer.on_note = [&](const std::string& note) { log->info("{}", note); };
+  observer.on_warning = [&](const Error& warning) {
+    progress.clear();
+    mutter(std::string("cleave: warning: ") + warning.what() + "\n");
+  };
   observer.stop = Interruption::requested;
+  const JobEnd job_end(comm.is_root());
+  observer.seconds_left = [&] { return job_end.seconds_left(); };
   observer.on_stuck = [&](const Error& error) {
     interruption.disarm();
     comm.leave(error.what()); // so that root leaves the telling to this rank
@@ -248,6 +256,7 @@ int carry_out(int argc, char** argv, const Command& command,
     if (!command.quiet)
       require_output();
     launch_if_asked(command, workloads);
+    Interruption::expect();
     get_ready(command, workloads);
     session.emplace(argc, argv);
   } catch (...) { // no rank can ask another yet

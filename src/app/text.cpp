@@ -79,8 +79,17 @@ std::string finding_lines(const Layout& layout, bool notes) {
   return text;
 }
 
+// Repetitions that were computed by this launch alone.
+std::size_t measured(const RunReport& report) {
+  const std::vector<Repetition>& run = report.timings.run;
+  return static_cast<std::size_t>(std::ranges::count_if(
+      run, [](const Repetition& repetition) { return !std::isnan(repetition.wall_s); }));
+}
+
 std::string time_text(const RunReport& report) {
-  const std::size_t n = report.timings.run.size();
+  const std::size_t n = measured(report);
+  if (n == 0)
+    return "not measured: an earlier launch had computed a part";
   // All digits: what a reader of the file computes is exactly this.
   std::string text = fmt::format("{} s", report.median_s);
   if (n > 1)
@@ -149,8 +158,9 @@ std::string report_text(const RunReport& report, bool verbose) {
     text += line("time", time_text(report));
     if (report.rate)
       text += line("rate", fmt::format("{:.5g} {}", *report.rate, report.rate_unit));
-    text += line("imbalance", fmt::format("{:.2f} %, (max/mean - 1) of the ranks' busy time",
-                                          report.imbalance_percent));
+    if (!std::isnan(report.imbalance_percent))
+      text += line("imbalance", fmt::format("{:.2f} %, (max/mean - 1) of the ranks' busy time",
+                                            report.imbalance_percent));
   }
   if (report.stopped_by == "budget")
     text += line("stopped", "the time budget is spent");

@@ -16,7 +16,7 @@ struct Section {
 std::vector<Section> sections() {
   return {{"", {"workload", "schedule", "threads", "seed"}},
           {"measure", {"warmup", "repetitions", "budget_s"}},
-          {"output", {"timings", "result", "trace", "force"}}};
+          {"output", {"timings", "result", "checkpoint", "mtbf_s", "trace", "force"}}};
 }
 
 // Reads one file; knows its name, so that every refusal names file, line and key.

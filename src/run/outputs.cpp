@@ -98,13 +98,26 @@ fs::path beside(const fs::path& timings, const std::string& suffix) {
   return file.replace_extension().concat(suffix);
 }
 
+fs::path timings_of(const Plan& plan, const Layout& layout) {
+  return plan.timings.empty() ? default_timings(plan.workload, layout, seconds_since_1970())
+                              : plan.timings;
+}
+
+fs::path name_of_attempt(const fs::path& timings, int attempt) {
+  fs::path file = timings;
+  file.replace_filename(timings.stem().string() + ".attempt" + std::to_string(attempt) +
+                        timings.extension().string());
+  return file;
+}
+
 OutputFiles::OutputFiles(const Plan& plan, const Workload& workload, const Values& values,
-                         const Layout& layout)
-    : timings_(plan.timings) {
-  if (!plan.timings.empty())
-    outputs_.push_back({plan.timings, "-o"});
-  else
-    timings_ = default_timings(plan.workload, layout, seconds_since_1970());
+                         fs::path timings, int attempt)
+    : timings_(std::move(timings)) {
+  if (!plan.timings.empty()) {
+    if (attempt > 1)
+      timings_ = name_of_attempt(timings_, attempt);
+    outputs_.push_back({timings_, "-o"});
+  }
   if (plan.trace)
     outputs_.push_back({beside(timings_, ".trace.h5"), "--trace"});
   if (!plan.result.empty())
@@ -123,7 +136,7 @@ OutputFiles::OutputFiles(const Plan& plan, const Workload& workload, const Value
     if (output.key == "--trace" && plan.timings.empty())
       continue; // beside the default name, in a folder that may not be there yet
     try {
-      check_output(output.file, plan.force);
+      check_output(output.file, plan.force || (attempt > 1 && output.file != timings_));
     } catch (const Error& error) {
       throw Error(error.kind(), error.message(), {output.file.string(), 0, output.key});
     }
@@ -149,8 +162,16 @@ std::vector<fs::path> OutputFiles::all() const {
   return files;
 }
 
-RunInfo run_info(RunInfo launch, const Plan& plan, const Workload& workload, const Values& values,
-                 const Job& job, const std::string& simd) {
+std::string input_checksums(const Workload& workload, const Values& values) {
+  std::vector<std::string> inputs;
+  for (const Parameter& parameter : workload.parameters)
+    if (parameter.type == ParameterType::input_file && !values.file(parameter.name).empty())
+      inputs.push_back(parameter.name + "=" + file_checksum(values.file(parameter.name)));
+  return join(inputs, " ");
+}
+
+RunInfo run_info(RunInfo launch, const Plan& plan, const Values& values, const Job& job,
+                 const std::string& simd, const std::string& inputs) {
   RunInfo info = std::move(launch);
   info.workload = plan.workload;
   info.schedule = plan.schedule.text();
@@ -169,11 +190,7 @@ RunInfo run_info(RunInfo launch, const Plan& plan, const Workload& workload, con
   facts["cwd"] = fs::current_path().string();
   facts["parameters"] = parameters;
   facts["simd_target"] = simd;
-  std::vector<std::string> inputs;
-  for (const Parameter& parameter : workload.parameters)
-    if (parameter.type == ParameterType::input_file && !values.file(parameter.name).empty())
-      inputs.push_back(parameter.name + "=" + file_checksum(values.file(parameter.name)));
-  facts["input_xxh3"] = join(inputs, " ");
+  facts["input_xxh3"] = inputs;
   return info;
 }
 

@@ -20,6 +20,14 @@ namespace cleave {
 [[nodiscard]] std::filesystem::path default_timings(const std::string& workload,
                                                     const Layout& layout, std::int64_t seconds);
 
+/// The timings file that the plan names, else one of the default name. Local.
+[[nodiscard]] std::filesystem::path timings_of(const Plan& plan, const Layout& layout);
+
+/// The file of a later attempt at the same run, NAME.attempt2.h5 for NAME.h5, which stays as it is:
+/// its layout is another, and its process may live on. Local, thread-safe.
+[[nodiscard]] std::filesystem::path name_of_attempt(const std::filesystem::path& timings,
+                                                    int attempt);
+
 /// The file beside `timings` with another suffix: NAME.h5 -> NAME + suffix. Local, thread-safe.
 [[nodiscard]] std::filesystem::path beside(const std::filesystem::path& timings,
                                            const std::string& suffix);
@@ -30,10 +38,12 @@ public:
   /// Nothing yet: what ranks other than root hold.
   OutputFiles() = default;
   /// Names all of them and looks whether they can be written. Root alone.
+  /// @param timings by timings_of() @param attempt after the first, what the attempts before it
+  ///        have written may be there
   /// @throws Error bad_input when one exists (without force), cannot be written, is named twice, or
   ///         is an input or the job file, under whatever name
   OutputFiles(const Plan& plan, const Workload& workload, const Values& values,
-              const Layout& layout);
+              std::filesystem::path timings, int attempt);
 
   [[nodiscard]] const std::filesystem::path& timings() const noexcept { return timings_; }
   /// All of them, the timings file first.
@@ -52,8 +62,12 @@ private:
 
 /// The record of a run before its first repetition: the launch's facts, this job's, and where they
 /// come from. @param simd the instruction set of the kernels
-[[nodiscard]] RunInfo run_info(RunInfo launch, const Plan& plan, const Workload& workload,
-                               const Values& values, const Job& job, const std::string& simd);
+/// @param inputs by input_checksums()
+[[nodiscard]] RunInfo run_info(RunInfo launch, const Plan& plan, const Values& values,
+                               const Job& job, const std::string& simd, const std::string& inputs);
+
+/// "NAME=CHECKSUM ..." of the input files. Reads them. Local.
+[[nodiscard]] std::string input_checksums(const Workload& workload, const Values& values);
 
 /// XXH3-64 of a file's bytes, 16 hex digits; "unreadable" when it cannot be read. Local.
 [[nodiscard]] std::string file_checksum(const std::filesystem::path& file);

@@ -60,6 +60,8 @@ void add_command_line(Given& given, const Request& request) {
   add("result", "--result", request.result);
   add("seed", "--seed", request.seed);
   add("simd", "--simd", request.simd);
+  add("checkpoint", "--checkpoint", request.checkpoint);
+  add("mtbf_s", "--mtbf", request.mtbf_s);
   add("trace", "--trace", request.trace ? Request::Text("true") : std::nullopt);
   add("force", "--force", request.force ? Request::Text("true") : std::nullopt);
 }
@@ -129,10 +131,36 @@ void read_settings(Plan& plan, const Given& given) {
     plan.repetitions = most_under_budget;
   plan.timings = read_timings_name(settings);
   plan.result = settings.file("result");
+  plan.checkpoint = settings.file("checkpoint");
+  plan.mtbf_s = settings.real("mtbf_s");
   plan.trace = settings.text("trace") == "true";
   plan.force = settings.text("force") == "true";
   plan.seed = static_cast<std::uint64_t>(settings.integer("seed"));
   plan.simd = settings.text("simd");
+}
+
+// Whether and where results are kept for a later launch.
+void read_checkpoint(Plan& plan, const Request& request, const Workload& workload) {
+  const auto refuse = [](const char* option, const std::string& why) {
+    return Error(ErrorKind::bad_input, why, {"", 0, option});
+  };
+  const char* const option = request.checkpoint ? "--checkpoint" : "--resume";
+  if (request.no_checkpoint && (request.checkpoint || request.resume))
+    throw refuse(option, "and --no-checkpoint exclude each other; give one of them");
+  if (!workload.resumes_by.empty() && (request.checkpoint || request.resume))
+    throw refuse(option,
+                 "is not for " + workload.name +
+                     ", which keeps what is done in a file of its own: " + workload.resumes_by);
+  if (request.resume && plan.checkpoint.empty() && plan.timings.empty())
+    throw refuse("--resume",
+                 "does not know with what; give --checkpoint DIR, or -o FILE as before");
+  if (request.accept_new_binary && !request.resume)
+    throw refuse("--accept-new-binary", "is of use with --resume alone");
+  plan.checkpoints = !request.no_checkpoint && workload.resumes_by.empty();
+  if (!plan.checkpoints)
+    plan.checkpoint.clear();
+  plan.resume = request.resume;
+  plan.accept_new_binary = request.accept_new_binary;
 }
 
 // One option that stands alone, validated like a setting.
@@ -191,6 +219,8 @@ std::vector<Parameter> setting_parameters() {
           seconds("budget_s", "0"),
           word("timings", "", ParameterType::output_file),
           word("result", "", ParameterType::output_file),
+          word("checkpoint", "", ParameterType::output_file),
+          seconds("mtbf_s", "86400"),
           on_off("trace"),
           on_off("force"),
           word("simd", "")};
@@ -232,6 +262,7 @@ Plan make_plan(const Request& request, const std::optional<JobText>& job,
   plan.workload = file.workload;
   plan.parameters = file.parameters;
   read_settings(plan, file.settings);
+  read_checkpoint(plan, request, workload);
   plan.dry_run = request.dry_run;
   plan.patience_s = requested_patience(request);
   plan.task_timeout_s = requested_task_timeout(request);

@@ -1,5 +1,7 @@
 #include "cleave/run.hpp"
 
+#include "attempt.hpp"
+#include "cleave/checkpoint.hpp"
 #include "cleave/pool.hpp"
 #include "cleave/simd.hpp"
 #include "cleave/store.hpp"
@@ -21,13 +23,21 @@ enum class Next : std::int32_t { go_on, budget_spent, wrong_answer };
 class Runner {
 public:
   Runner(const Comm& comm, const Plan& plan, const Workload& workload, const Observer& observer)
-      : plan_(plan), workload_(workload), observer_(observer),
+      : comm_(comm), plan_(plan), workload_(workload), observer_(observer),
         values_(workload.parameters, plan.parameters), simd_(agree_on_simd(comm, plan.simd)),
         pool_(comm, options(comm)) {}
 
+  Runner(const Runner&) = delete;
+  Runner& operator=(const Runner&) = delete;
+  ~Runner() {
+    if (checkpoint_)
+      checkpoint_->end(); // it asks us whether to stop
+  }
+
   RunReport run() {
+    find_checkpoint();
     pool_.from_root([&] {
-      files_ = OutputFiles(plan_, workload_, values_, pool_.layout());
+      files_ = OutputFiles(plan_, workload_, values_, timings_, attempt());
       return true;
     });
     job_ = workload_.prepare(values_, pool_);
@@ -38,6 +48,7 @@ public:
         report_.dry_run = true;
         return std::move(report_);
       }
+      begin_checkpoint();
       repeat();
     } catch (...) {
       forget_empty_file();
@@ -74,6 +85,85 @@ private:
     return options;
   }
 
+  // Looks whether there is something to go on with; writes nothing yet.
+  void find_checkpoint() {
+    if (pool_.is_root()) {
+      timings_ = timings_of(plan_, pool_.layout());
+      if (!plan_.dry_run)
+        inputs_ = input_checksums(workload_, values_);
+    }
+    if (!plan_.checkpoints || plan_.dry_run)
+      return;
+    CheckpointOptions options;
+    options.folder = plan_.checkpoint;
+    if (options.folder.empty())
+      options.folder = beside(comm_.broadcast(timings_.string()), ".checkpoint");
+    options.at_once = plan_.resume || !plan_.checkpoint.empty();
+    options.resume = plan_.resume;
+    options.replace = plan_.force;
+    options.mtbf_s = plan_.mtbf_s;
+    options.stop = [this] { return (observer_.stop && observer_.stop()) || !time_is_left(); };
+    if (plan_.accept_new_binary)
+      options.may_differ = {"build_id"};
+    if (pool_.is_root()) {
+      options.facts = facts_of_answer(plan_, workload_, values_, simd_, inputs_);
+      options.about = about_attempt(pool_.layout());
+    }
+    checkpoint_ = std::make_shared<Checkpoint>(comm_, std::move(options));
+  }
+
+  [[nodiscard]] int attempt() const { return checkpoint_ ? checkpoint_->attempt() : 1; }
+
+  // Every rank, when nothing can be refused any more.
+  void begin_checkpoint() {
+    if (!checkpoint_)
+      return;
+    std::uint64_t done = 0; // without a gap
+    if (pool_.is_root())
+      while (checkpoint_->done().contains(static_cast<int>(done)))
+        ++done;
+    // What was answered, but not written: the last one is put together again from what is kept.
+    const auto last = static_cast<std::uint64_t>(plan_.warm_ups + plan_.repetitions - 1);
+    first_ = static_cast<int>(comm_.agree({std::min(done, last)}).highest[0]);
+    checkpoint_->start_at(first_);
+    checkpoint_->begin();
+    pool_.keep_in(checkpoint_.get());
+    kept_.save = [checkpoint = checkpoint_] { checkpoint->flush(false); };
+    tell_checkpoint();
+    tell_kept();
+  }
+
+  void tell_checkpoint() {
+    if (checkpoint_->active())
+      kept_.resume = "what was computed since is kept in " + checkpoint_->folder().string() +
+                     "; go on by --checkpoint " + checkpoint_->folder().string() + " --resume";
+  }
+
+  // Root. A run that is going to take long keeps what it has, even if nobody asked for it.
+  void keep_if_long() {
+    constexpr double long_s = 600;
+    constexpr double sure_s = 10; // by then a guess is worth something
+    if (!checkpoint_ || checkpoint_->active() || current_.elapsed_s < sure_s)
+      return;
+    if (const auto trouble = checkpoint_->trouble()) {
+      warn_once(*trouble);
+      return;
+    }
+    const bool unknown = std::isnan(current_.left_s);
+    if (unknown ? current_.elapsed_s < long_s / 10 : current_.elapsed_s + current_.left_s < long_s)
+      return;
+    checkpoint_->activate();
+    tell_checkpoint();
+    tell_kept();
+  }
+
+  void warn_once(const Error& trouble) {
+    if (!std::exchange(warned_, true) && observer_.on_warning)
+      observer_.on_warning({trouble.kind(),
+                            trouble.message() + "; the run goes on without a checkpoint",
+                            trouble.place()});
+  }
+
   // Root: the job is prepared; the last refusals, then the timings file.
   bool start() {
     if (!plan_.result.empty())
@@ -84,7 +174,7 @@ private:
         job_->tasks(),        job_->leaves(),
         job_->memory_bytes(), pool_.data_path(),
         files_.all(),         plan_.dry_run ? job_->preview() : std::vector<std::string>()};
-    kept_.resume = job_->how_to_resume();
+    kept_.resume = job_->how_to_resume(); // or the checkpoint's, later
     report_.rate_unit = job_->rate().first;
     if (!plan_.dry_run)
       open_store();
@@ -96,7 +186,9 @@ private:
   // No work has begun: whatever is wrong with the file's place is for the user to mend.
   void open_store() {
     const fs::path& file = files_.timings();
-    report_.timings.info = run_info(pool_.timings().info, plan_, workload_, values_, *job_, simd_);
+    report_.timings.info = run_info(pool_.timings().info, plan_, values_, *job_, simd_, inputs_);
+    if (checkpoint_)
+      report_.timings.info.provenance.merge(attempt_facts(*checkpoint_));
     try {
       if (plan_.timings.empty())
         fs::create_directories(file.parent_path());
@@ -120,12 +212,13 @@ private:
   void repeat() {
     began_ns_ = monotonic_ns();
     Next next = Next::go_on;
-    for (int i = 0; i < plan_.warm_ups && next != Next::wrong_answer; ++i)
+    for (int i = first_; i < plan_.warm_ups && next != Next::wrong_answer; ++i)
       next = repetition(i, true);
     if (next == Next::wrong_answer)
       return;
     next = Next::go_on; // a budget spent on warm-ups still leaves one measurement
-    for (int i = 0; i < plan_.repetitions && next == Next::go_on; ++i)
+    for (int i = std::max(first_ - plan_.warm_ups, 0); i < plan_.repetitions && next == Next::go_on;
+         ++i)
       next = repetition(i, false);
   }
 
@@ -136,7 +229,10 @@ private:
     current_.warm_up = warm_up;
     tell_progress(0);
     Repetition measured = pool_.measure([this] { compute(); });
-    return pool_.from_root([&] { return record(std::move(measured), index, warm_up); });
+    const Next next = pool_.from_root([&] { return record(std::move(measured), index, warm_up); });
+    if (checkpoint_ && current_.repetition + 1 < current_.repetitions)
+      checkpoint_->forget();
+    return next;
   }
 
   // What stops the run between two tasks comes back as their failure.
@@ -144,8 +240,9 @@ private:
     try {
       job_->run(pool_);
     } catch (const MapError&) {
-      if (!stopped_)
+      if (!stopped_ && !(checkpoint_ && checkpoint_->stopping()))
         throw;
+      throw kept_.interruption();
     }
     if (stopped_) // the job may have coped with it
       throw kept_.interruption();
@@ -153,15 +250,27 @@ private:
 
   // Root.
   void stop_if_asked() {
-    stopped_ = stopped_ || (observer_.stop && observer_.stop());
+    stopped_ = stopped_ || (observer_.stop && observer_.stop()) || !time_is_left();
     if (stopped_)
       throw kept_.interruption();
+  }
+
+  // Whether the next task can be ended before this process is ended from outside.
+  [[nodiscard]] bool time_is_left() const {
+    constexpr double to_write_s = 10;
+    const double task_s = std::chrono::duration<double>(pool_.longest_task()).count();
+    return !observer_.seconds_left || !(observer_.seconds_left() < to_write_s + 2 * task_s);
   }
 
   // Root: checks the answer, commits the repetition and decides for all whether to go on.
   Next record(Repetition measured, int index, bool warm_up) {
     check(measured, index, warm_up);
     commit(measured, index, warm_up);
+    if (checkpoint_ && measured.state != RepState::wrong_answer) {
+      checkpoint_->complete(current_.repetition, measured.checksum);
+      if (const auto trouble = checkpoint_->trouble())
+        warn_once(*trouble);
+    }
     if (observer_.on_repetition)
       observer_.on_repetition(measured, index, warm_up);
     (warm_up ? report_.timings.warm_up : report_.timings.run).push_back(std::move(measured));
@@ -184,14 +293,17 @@ private:
     measured.checksum = checksum(job_->result());
     const bool first = report_.timings.warm_up.empty() && report_.timings.run.empty();
     if (first)
-      report_.checksum = measured.checksum;
-    else if (measured.checksum != report_.checksum && report_.verdict.verify != Verify::failed)
+      report_.checksum = checkpoint_ && !checkpoint_->done().empty()
+                             ? checkpoint_->done().begin()->second // in an earlier launch
+                             : measured.checksum;
+    if (measured.checksum != report_.checksum && report_.verdict.verify != Verify::failed)
       report_.verdict = {Verify::failed, std::string(warm_up ? "warm-up " : "repetition ") +
                                              std::to_string(index + 1) +
                                              " gave other bytes than the first"};
     measured.verify = report_.verdict.verify;
     const bool wrong = measured.verify == Verify::failed;
-    measured.state = wrong ? RepState::wrong_answer : RepState::done;
+    if (wrong)
+      measured.state = RepState::wrong_answer;
     if (wrong)
       measured.wall_s = not_measured;
   }
@@ -235,6 +347,8 @@ private:
       summarise();
       write_outputs();
     }
+    if (checkpoint_ && report_.errors.empty())
+      checkpoint_->remove();
     for (const fs::path& file : files_.all())
       if (fs::exists(file))
         report_.files.push_back(file);
@@ -245,6 +359,8 @@ private:
     std::vector<double> walls;
     std::vector<double> imbalances;
     for (const Repetition& repetition : report_.timings.run) {
+      if (std::isnan(repetition.wall_s))
+        continue; // a part of it was computed by an earlier launch
       walls.push_back(repetition.wall_s);
       std::vector<double> busy;
       for (const RankTimes& rank : repetition.ranks)
@@ -252,6 +368,8 @@ private:
                        static_cast<double>(std::max<std::size_t>(rank.thread_busy_s.size(), 1)));
       imbalances.push_back(imbalance_percent(busy));
     }
+    if (walls.empty())
+      return;
     report_.median_s = median(walls);
     report_.interval_s = median_interval(walls);
     report_.imbalance_percent = median(imbalances);
@@ -260,15 +378,20 @@ private:
   }
 
   void write_outputs() {
-    attempt([&] { job_->write_outputs(); });
+    if (checkpoint_ && checkpoint_->superseded()) {
+      report_.errors.emplace_back(ErrorKind::lost_peer,
+                                  "a later launch goes on with this run; it writes the answer");
+      return;
+    }
+    attempt_to([&] { job_->write_outputs(); });
     if (!plan_.result.empty())
-      attempt([&] { job_->write_result(plan_.result); });
+      attempt_to([&] { job_->write_result(plan_.result); });
     if (plan_.trace)
-      attempt([&] { write_trace(beside(files_.timings(), ".trace.h5"), trace_); });
+      attempt_to([&] { write_trace(beside(files_.timings(), ".trace.h5"), trace_); });
   }
 
   template <class F>
-  void attempt(F write) {
+  void attempt_to(F write) {
     try {
       write();
     } catch (const Error& error) {
@@ -301,6 +424,7 @@ private:
     if (plan_.budget_s > 0)
       current_.left_s =
           std::min(current_.left_s, std::max(plan_.budget_s - current_.elapsed_s, 0.0));
+    keep_if_long();
     if (progress_)
       progress_->write(current_);
     if (observer_.on_progress)
@@ -311,6 +435,7 @@ private:
     return static_cast<double>(monotonic_ns() - began_ns_) * 1e-9;
   }
 
+  const Comm& comm_;
   const Plan& plan_;
   const Workload& workload_;
   const Observer& observer_;
@@ -319,6 +444,11 @@ private:
   Pool pool_;
   std::unique_ptr<Job> job_;
   RunReport report_;
+  std::filesystem::path timings_; // root: of the first attempt
+  std::string inputs_;            // root: their checksums
+  std::shared_ptr<Checkpoint> checkpoint_;
+  int first_ = 0;                        // repetition of this launch, warm-ups counted
+  bool warned_ = false;                  // root
   OutputFiles files_;                    // root
   std::optional<Store> store_;           // root
   std::optional<ProgressFile> progress_; // root
@@ -342,6 +472,12 @@ Error Kept::interruption() const {
                                 : std::to_string(repetitions) + " repetitions that were") +
               " done" + then,
           {timings.string(), 0, ""}};
+}
+
+bool RunReport::resumed() const noexcept {
+  return std::ranges::any_of(timings.run, [](const Repetition& repetition) {
+    return repetition.state == RepState::resumed;
+  });
 }
 
 RunReport run(const Comm& comm, const Plan& plan, const std::vector<Workload>& workloads,

@@ -1,0 +1,138 @@
+#include "attempts.hpp"
+
+#include "../new_file.hpp"
+#include "cleave/serialize.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <regex>
+#include <system_error>
+
+namespace cleave {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// What a file of the folder is, by its name.
+struct FileName {
+  int attempt = 0;
+  std::string what; // log, journal or stop
+};
+
+std::optional<FileName> file_name(const fs::path& file) {
+  static const std::regex form(R"(attempt-(\d{4,9})(\.rank-\d{5,9})?\.(log|journal|stop))");
+  std::smatch match;
+  const std::string name = file.filename().string();
+  if (!std::regex_match(name, match, form))
+    return std::nullopt;
+  return FileName{std::stoi(match[1]), match[3]};
+}
+
+std::string stem(int attempt) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "attempt-%04d", attempt);
+  return text.data();
+}
+
+std::vector<fs::path> files_in(const fs::path& folder) {
+  std::vector<fs::path> files;
+  std::error_code gone;
+  for (const auto& entry : fs::directory_iterator(folder, gone))
+    if (file_name(entry.path()))
+      files.push_back(entry.path());
+  std::ranges::sort(files);
+  return files;
+}
+
+class Reader {
+public:
+  KeptByOthers read(const fs::path& folder) {
+    for (const fs::path& file : files_in(folder)) {
+      const FileName name = *file_name(file);
+      kept_.last_number = std::max(kept_.last_number, name.attempt);
+      if (name.what == "stop")
+        continue;
+      read_journal(file, [&](const RecordPlace& place, std::span<const std::byte> payload) {
+        take(file, name.attempt, place, payload);
+      });
+    }
+    for (auto& [number, attempt] : attempts_)
+      if (!attempt.facts.empty()) // else killed before it said a word
+        kept_.attempts.push_back(std::move(attempt));
+    return std::move(kept_);
+  }
+
+private:
+  void take(const fs::path& file, int number, const RecordPlace& place,
+            std::span<const std::byte> payload) {
+    const RecordHead& head = place.head;
+    Attempt& attempt = attempts_[number];
+    attempt.number = number;
+    attempt.last_s = std::max(attempt.last_s, head.time_s);
+    switch (head.kind) {
+    case RecordKind::facts: {
+      Unpacker from(payload);
+      attempt.begun_s = head.time_s;
+      attempt.facts = from.get<Facts>();
+      attempt.about = from.get<Facts>();
+      break;
+    }
+    case RecordKind::done:
+      kept_.done[head.repetition] = head.form;
+      ++attempt.repetitions;
+      break;
+    case RecordKind::part:
+      kept_.parts[{head.repetition, head.call, head.form, head.units}].push_back({file, place});
+      break;
+    case RecordKind::state:
+      if (!kept_.state || later(head, kept_.state->place.head))
+        kept_.state = {file, place};
+      break;
+    }
+  }
+
+  static bool later(const RecordHead& a, const RecordHead& b) {
+    return std::pair(a.repetition, a.call) > std::pair(b.repetition, b.call);
+  }
+
+  KeptByOthers kept_;
+  std::map<int, Attempt> attempts_;
+};
+
+} // namespace
+
+fs::path log_of(const fs::path& folder, int attempt) {
+  return folder / (stem(attempt) + ".log");
+}
+
+fs::path journal_of(const fs::path& folder, int attempt, int rank) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), ".rank-%05d.journal", rank);
+  return folder / (stem(attempt) + text.data());
+}
+
+fs::path stop_of(const fs::path& folder, int attempt) {
+  return folder / (stem(attempt) + ".stop");
+}
+
+KeptByOthers read_attempts(const fs::path& folder) {
+  try {
+    return Reader().read(folder);
+  } catch (const FileFailure& failure) {
+    throw Error(ErrorKind::io, failure.what(), {folder.string(), 0, ""});
+  }
+}
+
+void remove_attempts(const fs::path& folder) noexcept {
+  try {
+    std::error_code ignored;
+    for (const fs::path& file : files_in(folder))
+      fs::remove(file, ignored);
+    fs::remove(folder, ignored); // unless somebody else's files are in it
+  } catch (const std::exception&) {
+    return; // no memory for names: they stay
+  }
+}
+
+} // namespace cleave

@@ -1,0 +1,47 @@
+/// @file
+/// The folder of a checkpoint: which attempts have used it, and what they have kept. Each attempt
+/// writes files of its own alone, so that one that was thought dead can do no harm.
+#pragma once
+
+#include "cleave/checkpoint.hpp"
+#include "journal.hpp"
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace cleave {
+
+/// DIR/attempt-0001.log, written by root. Its creation is the claim. Local, thread-safe.
+[[nodiscard]] std::filesystem::path log_of(const std::filesystem::path& folder, int attempt);
+/// DIR/attempt-0001.rank-00000.journal, written by that rank. Local, thread-safe.
+[[nodiscard]] std::filesystem::path journal_of(const std::filesystem::path& folder, int attempt,
+                                               int rank);
+/// DIR/attempt-0001.stop: the nodes of the attempt are to stop. Local, thread-safe.
+[[nodiscard]] std::filesystem::path stop_of(const std::filesystem::path& folder, int attempt);
+
+/// A piece of a call's results, or a state, and where it is.
+struct KeptRecord {
+  std::filesystem::path file;
+  RecordPlace place;
+};
+
+/// All that earlier attempts have kept.
+struct KeptByOthers {
+  std::vector<Attempt> attempts; ///< in order
+  int last_number = 0;           ///< of them, and of those that were killed before they said a word
+  std::map<int, std::uint64_t> done; ///< repetition -> checksum of its answer
+  std::map<CallKey, std::vector<KeptRecord>> parts;
+  std::optional<KeptRecord> state; ///< the latest, of the latest repetition that has one
+};
+
+/// Reads the folder; a folder that is not there holds nothing. Local; reads every byte once.
+/// @throws Error io where a file cannot be read
+[[nodiscard]] KeptByOthers read_attempts(const std::filesystem::path& folder);
+
+/// Removes the files of all attempts, and the folder when it is empty then. Local; never fails.
+void remove_attempts(const std::filesystem::path& folder) noexcept;
+
+} // namespace cleave

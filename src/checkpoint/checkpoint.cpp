@@ -1,0 +1,438 @@
+#include "cleave/checkpoint.hpp"
+
+#include "../new_file.hpp"
+#include "../serialize_error.hpp"
+#include "attempts.hpp"
+#include "cleave/serialize.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+namespace cleave {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+using Seconds = std::chrono::duration<double>;
+using namespace std::chrono_literals;
+
+constexpr std::size_t room = std::size_t{64} << 20; // in a rank's memory at a time
+constexpr auto look_every = 100ms;
+constexpr auto look_at_files_every = 2s;  // where nodes share a disk, not too often
+constexpr double share = 0.01;            // of the time, for writing
+constexpr auto patience_with_folder = 5s; // until a network file system shows what is new
+
+std::string in_words(const Facts& facts, const std::string& name) {
+  const auto found = facts.find(name);
+  return found == facts.end() || found->second.empty() ? "nothing" : found->second;
+}
+
+/// Refuses to go on with what another job has kept.
+void require_same(const Facts& theirs, const CheckpointOptions& options) {
+  Facts all = theirs;
+  all.insert(options.facts.begin(), options.facts.end());
+  for (const auto& [name, ignored] : all) {
+    if (std::ranges::count(options.may_differ, name) > 0)
+      continue;
+    const std::string was = in_words(theirs, name);
+    const std::string is = in_words(options.facts, name);
+    if (was == is)
+      continue;
+    const bool binary = name == "build_id";
+    throw Error(ErrorKind::bad_input,
+                "is the checkpoint of another " + std::string(binary ? "binary" : "job") +
+                    ": its " + name + " was " + was + " and is " + is + " now; " +
+                    (binary ? "--accept-new-binary goes on all the same"
+                            : "give this job a folder of its own, or remove that one"),
+                {options.folder.string(), 0, "--checkpoint"});
+  }
+}
+
+KeptByOthers look_at(const CheckpointOptions& options) {
+  std::error_code failure;
+  if (fs::exists(options.folder, failure) && !fs::is_directory(options.folder, failure))
+    throw Error(ErrorKind::bad_input, "is no folder; a checkpoint is a folder of its own",
+                {options.folder.string(), 0, "--checkpoint"});
+  KeptByOthers kept = read_attempts(options.folder);
+  if (kept.last_number == 0)
+    return kept;
+  if (!options.resume) {
+    if (options.replace)
+      return {};
+    throw Error(ErrorKind::bad_input,
+                "holds the checkpoint of an earlier run; go on with it by --resume, or remove it",
+                {options.folder.string(), 0, "--checkpoint"});
+  }
+  if (!kept.attempts.empty())
+    require_same(kept.attempts.back().facts, options);
+  return kept;
+}
+
+/// The first error by rank on every rank; returns where there is none. Collective.
+void raise_first(const Comm& comm, const std::optional<Error>& mine) {
+  if (comm.agree({mine ? 1U : 0U}).highest[0] == 0)
+    return;
+  for (const auto& blob : comm.all_gather_blobs(mine ? packed(*mine) : std::vector<std::byte>()))
+    if (!blob.empty())
+      throw unpacked_error(blob);
+}
+
+/// What work() throws, as an Error.
+template <class Work>
+std::optional<Error> attempted(const fs::path& folder, Work work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    return error;
+  } catch (const std::exception& error) {
+    return Error(ErrorKind::io, std::string("the checkpoint: ") + error.what(),
+                 {folder.string(), 0, ""});
+  }
+  return std::nullopt;
+}
+
+void sync_folder(const fs::path& folder) {
+  const Descriptor descriptor(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (descriptor)
+    fsync(descriptor.get());
+}
+
+RecordHead head_of(RecordKind kind, const CallKey& call) {
+  RecordHead head;
+  head.kind = kind;
+  head.repetition = call.repetition;
+  head.call = call.call;
+  head.form = call.form;
+  head.units = call.units;
+  return head;
+}
+
+/// Whether a part says what it may say of this call.
+bool fits(const RecordHead& head, const CallKey& call) {
+  return head.first >= 0 && head.first < head.last && head.last <= call.units;
+}
+
+} // namespace
+
+double checkpoint_interval_s(double cost_s, double mtbf_s) noexcept {
+  return std::max(std::sqrt(2 * cost_s * mtbf_s), cost_s / share);
+}
+
+struct Checkpoint::Work {
+  Work(const Comm& of, CheckpointOptions told) : comm(of), options(std::move(told)) {}
+
+  const Comm& comm;
+  CheckpointOptions options;
+  KeptByOthers kept; // root
+  int attempt = 1;
+  std::optional<JournalWriter> log; // root
+  std::optional<JournalWriter> journal;
+  std::map<int, std::uint64_t> completed; // root: by this attempt
+  Clock::time_point write_at{};           // the earliest; of the thread
+  Clock::time_point sync_at{};
+  Clock::time_point look_at{};
+  std::atomic<bool> unsynced = false;
+  Clock::time_point state_at{}; // root
+  std::mutex mutex;
+  std::optional<Error> trouble;
+  bool ending = false;
+  std::condition_variable news;
+  std::jthread watcher; // the last: it uses the rest
+};
+
+Checkpoint::Checkpoint(const Comm& comm, CheckpointOptions options)
+    : work_(std::make_unique<Work>(comm, std::move(options))) {
+  std::optional<Error> refusal;
+  if (comm.is_root())
+    refusal = attempted(work_->options.folder, [this] { work_->kept = look_at(work_->options); });
+  raise_first(comm, refusal);
+  work_->attempt = static_cast<int>(
+      comm.agree({static_cast<std::uint64_t>(work_->kept.last_number) + 1}).highest[0]);
+}
+
+Checkpoint::~Checkpoint() {
+  end();
+}
+
+void Checkpoint::end() noexcept {
+  {
+    const std::lock_guard lock(work_->mutex);
+    work_->ending = true;
+  }
+  work_->news.notify_all();
+  if (work_->watcher.joinable())
+    work_->watcher.join();
+  flush(true);
+}
+
+int Checkpoint::attempt() const noexcept {
+  return work_->attempt;
+}
+
+const std::vector<Attempt>& Checkpoint::earlier() const noexcept {
+  return work_->kept.attempts;
+}
+
+const std::map<int, std::uint64_t>& Checkpoint::done() const noexcept {
+  return work_->kept.done;
+}
+
+const fs::path& Checkpoint::folder() const noexcept {
+  return work_->options.folder;
+}
+
+/// Root: the log, whose creation is the claim.
+void Checkpoint::claim() {
+  Work& work = *work_;
+  const CheckpointOptions& options = work.options;
+  if (options.replace && !options.resume)
+    remove_attempts(options.folder);
+  fs::create_directories(options.folder);
+  try {
+    work.log.emplace(log_of(options.folder, work.attempt), room);
+  } catch (const FileFailure& failure) {
+    if (failure.error() != EEXIST)
+      throw;
+    throw Error(ErrorKind::bad_input,
+                "another launch of this job has begun at the same time; leave it to that one",
+                {options.folder.string(), 0, "--checkpoint"});
+  }
+  Packer packer;
+  packer.put(options.facts);
+  packer.put(options.about);
+  static_cast<void>(work.log->append(head_of(RecordKind::facts, {}), packer.bytes()));
+  for (const auto& [repetition, answer] : work.completed)
+    static_cast<void>(work.log->append(
+        head_of(RecordKind::done, {.repetition = repetition, .form = answer}), {}));
+  work.log->flush();
+  work.log->sync();
+}
+
+void Checkpoint::open_journal() {
+  const fs::path log = log_of(folder(), work_->attempt);
+  for (const auto until = Clock::now() + patience_with_folder; !fs::exists(log);
+       std::this_thread::sleep_for(50ms))
+    if (Clock::now() > until)
+      throw Error(ErrorKind::io,
+                  "is not seen on host " + work_->comm.host_of(work_->comm.rank()) +
+                      "; give the checkpoint a folder that all nodes share",
+                  {folder().string(), 0, "--checkpoint"});
+  work_->journal.emplace(journal_of(folder(), work_->attempt, work_->comm.rank()), room);
+  active_.store(true);
+}
+
+void Checkpoint::begin() {
+  Work& work = *work_;
+  if (work.options.at_once) {
+    std::optional<Error> failure;
+    if (work.comm.is_root())
+      failure = attempted(folder(), [this] { claim(); });
+    raise_first(work.comm, failure);
+    failure = attempted(folder(), [this] { open_journal(); });
+    raise_first(work.comm, failure);
+    if (work.comm.is_root())
+      sync_folder(folder());
+  }
+  work.watcher = std::jthread([this] { watch(); });
+}
+
+void Checkpoint::activate() {
+  if (active() || trouble())
+    return;
+  if (const auto failure = attempted(folder(), [this] {
+        claim();
+        open_journal();
+      }))
+    give_up(*failure);
+}
+
+void Checkpoint::watch() {
+  std::unique_lock lock(work_->mutex);
+  while (!work_->news.wait_for(lock, look_every, [this] { return work_->ending; })) {
+    lock.unlock();
+    look_around();
+    write_when_due();
+    lock.lock();
+  }
+}
+
+void Checkpoint::look_around() {
+  Work& work = *work_;
+  const Comm& comm = work.comm;
+  if (!stopping() && work.options.stop && work.options.stop()) {
+    stopping_.store(true);
+    if (comm.is_root() && comm.nodes() > 1 && active()) // messages have to wait for tasks
+      Descriptor(open(stop_of(folder(), work.attempt).c_str(), O_WRONLY | O_CREAT | O_EXCL, 0666));
+  }
+  const auto now = Clock::now();
+  if (now < work.look_at || comm.is_root())
+    return;
+  work.look_at = now + look_at_files_every;
+  std::error_code ignored;
+  if (comm.nodes() > 1 && comm.is_leader() && active() && !stopping())
+    stopping_.store(fs::exists(stop_of(folder(), work.attempt), ignored));
+  if (!active() && !trouble() && fs::exists(log_of(folder(), work.attempt), ignored))
+    if (const auto failure = attempted(folder(), [this] { open_journal(); }))
+      give_up(*failure);
+}
+
+void Checkpoint::write_when_due() {
+  Work& work = *work_;
+  const auto begin = Clock::now();
+  if (!active() || begin < work.write_at)
+    return;
+  flush(false);
+  const double write_s = Seconds(Clock::now() - begin).count();
+  const auto after = [](double seconds) {
+    return Clock::now() + std::chrono::duration_cast<Clock::duration>(Seconds(seconds));
+  };
+  work.write_at = after(std::max(1.0, write_s / share));
+  if (!work.unsynced || begin < work.sync_at)
+    return;
+  const auto sync_begin = Clock::now();
+  flush(true);
+  work.unsynced = false;
+  work.sync_at =
+      after(checkpoint_interval_s(Seconds(Clock::now() - sync_begin).count(), work.options.mtbf_s));
+}
+
+void Checkpoint::give_up(const Error& error) noexcept {
+  active_.store(false);
+  const std::lock_guard lock(work_->mutex);
+  if (!work_->trouble)
+    work_->trouble = error;
+}
+
+void Checkpoint::keep(const CallKey& call, TaskRange units, std::span<const std::byte> bytes) {
+  if (!active())
+    return;
+  RecordHead head = head_of(RecordKind::part, call);
+  head.first = units.first;
+  head.last = units.last;
+  static_cast<void>(work_->journal->append(head, bytes)); // no room: computed again after a resume
+}
+
+void Checkpoint::keep_state(const CallKey& call, std::span<const std::byte> bytes) {
+  const auto now = Clock::now();
+  if (!active() || now < work_->state_at)
+    return;
+  if (work_->journal->append(head_of(RecordKind::state, call), bytes))
+    work_->state_at = now + 1s;
+}
+
+void Checkpoint::visit(
+    const CallKey& call,
+    const std::function<void(TaskRange units, std::span<const std::byte> bytes)>& told) {
+  const auto found = work_->kept.parts.find(call);
+  if (found == work_->kept.parts.end())
+    return;
+  std::vector<KeptRecord>& records = found->second;
+  std::ranges::sort(records, {}, [](const KeptRecord& record) {
+    return std::pair(record.place.head.first, -record.place.head.last);
+  });
+  std::int64_t covered = 0;
+  for (const KeptRecord& record : records) {
+    const RecordHead& head = record.place.head;
+    if (!fits(head, call) || head.last <= covered)
+      continue;
+    try {
+      told({head.first, head.last}, read_payload(record.file, record.place));
+    } catch (const FileFailure& failure) {
+      throw Error(ErrorKind::io, failure.what(), {record.file.string(), 0, ""});
+    }
+    covered = head.last;
+  }
+}
+
+std::vector<TaskRange> Checkpoint::missing(const CallKey& call) const {
+  std::vector<TaskRange> kept;
+  if (const auto found = work_->kept.parts.find(call); found != work_->kept.parts.end())
+    for (const KeptRecord& record : found->second)
+      if (fits(record.place.head, call))
+        kept.push_back({record.place.head.first, record.place.head.last});
+  std::ranges::sort(kept, {}, &TaskRange::first);
+  std::vector<TaskRange> missing;
+  std::int64_t at = 0;
+  for (const TaskRange& part : kept) {
+    if (part.first > at)
+      missing.push_back({at, part.first});
+    at = std::max(at, part.last);
+  }
+  if (at < call.units)
+    missing.push_back({at, call.units});
+  return missing;
+}
+
+std::optional<Checkpoint::State> Checkpoint::state(std::int32_t repetition,
+                                                   std::uint64_t form) const {
+  const std::optional<KeptRecord>& record = work_->kept.state;
+  if (!record || record->place.head.repetition != repetition || record->place.head.form != form)
+    return std::nullopt;
+  try {
+    return State{record->place.head.call, read_payload(record->file, record->place)};
+  } catch (const FileFailure& failure) {
+    throw Error(ErrorKind::io, failure.what(), {record->file.string(), 0, ""});
+  }
+}
+
+void Checkpoint::complete(std::int32_t repetition, std::uint64_t checksum) {
+  work_->completed[repetition] = checksum;
+  if (!active())
+    return;
+  static_cast<void>(work_->log->append(
+      head_of(RecordKind::done, {.repetition = repetition, .form = checksum}), {}));
+  flush(false);
+}
+
+void Checkpoint::forget() noexcept {
+  if (!active())
+    return;
+  if (const auto failure = attempted(folder(), [this] { work_->journal->restart(); }))
+    give_up(*failure);
+}
+
+void Checkpoint::flush(bool to_disk) noexcept {
+  if (!active())
+    return;
+  const auto failure = attempted(folder(), [this, to_disk] {
+    for (auto* const journal : {&work_->log, &work_->journal}) {
+      if (!*journal)
+        continue;
+      if ((*journal)->flush() > 0)
+        work_->unsynced.store(true);
+      if (to_disk)
+        (*journal)->sync();
+    }
+  });
+  if (failure)
+    give_up(*failure);
+}
+
+std::optional<Error> Checkpoint::trouble() const {
+  const std::lock_guard lock(work_->mutex);
+  return work_->trouble;
+}
+
+bool Checkpoint::superseded() const {
+  std::error_code ignored;
+  return fs::exists(log_of(folder(), work_->attempt + 1), ignored);
+}
+
+void Checkpoint::remove() noexcept {
+  if (!active() && !work_->log)
+    return;
+  active_.store(false);
+  if (!superseded())
+    remove_attempts(folder());
+}
+
+} // namespace cleave
