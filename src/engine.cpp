@@ -171,7 +171,8 @@ RootPart Engine::open(const CallForm& form, const std::function<RootPart()>& pre
     broadcast(root.chunks);
   kept_call_ = form.kept;
   if (checkpoint_ != nullptr)
-    key_ = {checkpoint_->first_repetition() + repetition_, number(), form_.first, root.tasks};
+    key_ = {checkpoint_->first_repetition() + repetition_, number(), form_.first,
+            root.units > 0 ? root.units : root.tasks};
   goes_on_ = (said.highest[5] & kept_before) != 0;
   all_kept_ = goes_on_ && root.chunks.empty();
   resumed_ = resumed_ || goes_on_;

@@ -60,7 +60,10 @@ bool Engine::due(Hand& hand) noexcept {
 
 void Engine::restore(const std::function<void(TaskRange, std::span<const std::byte>)>& told) {
   if (goes_on_ && comm_.is_root())
-    attempt([&] { checkpoint_->visit(key_, told); });
+    attempt([&] {
+      if (!checkpoint_->visit(key_, told))
+        throw Error(ErrorKind::io, "the checkpoint has lost what it had of this call");
+    });
 }
 
 /// Tasks that were not begun must not be missed by whoever reads the results.

@@ -112,8 +112,9 @@ public:
   void keep_state(const CallKey& call, std::span<const std::byte> bytes);
 
   /// Calls visit(units, bytes) for what earlier attempts have kept of a call, ascending, until all
-  /// is covered; parts overlap where two attempts did the same. Root. @throws Error io
-  void visit(const CallKey& call,
+  /// is covered; parts overlap where two attempts did the same. Root. @return whether there was any
+  /// @throws Error io
+  bool visit(const CallKey& call,
              const std::function<void(TaskRange units, std::span<const std::byte> bytes)>& told);
   /// The units of a call that nobody has kept. Root.
   [[nodiscard]] std::vector<TaskRange> missing(const CallKey& call) const;

@@ -329,12 +329,12 @@ void Checkpoint::keep_state(const CallKey& call, std::span<const std::byte> byte
     work_->state_at = now + 1s;
 }
 
-void Checkpoint::visit(
+bool Checkpoint::visit(
     const CallKey& call,
     const std::function<void(TaskRange units, std::span<const std::byte> bytes)>& told) {
   const auto found = work_->kept.parts.find(call);
   if (found == work_->kept.parts.end())
-    return;
+    return false;
   std::vector<KeptRecord>& records = found->second;
   std::ranges::sort(records, {}, [](const KeptRecord& record) {
     return std::pair(record.place.head.first, -record.place.head.last);
@@ -351,6 +351,7 @@ void Checkpoint::visit(
     }
     covered = head.last;
   }
+  return covered > 0;
 }
 
 std::vector<TaskRange> Checkpoint::missing(const CallKey& call) const {
