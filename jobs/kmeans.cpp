@@ -226,8 +226,18 @@ bool KMeans::is_last(const std::vector<Pass>& passes) const {
 void KMeans::run(Pool& pool) {
   answer_ = {.rows = matrix_.shape.rows, .columns = columns(), .clusters = settings_.k};
   labels_.assign(static_cast<std::size_t>(matrix_.own().size()), -1);
-  Centroids centroids(settings_.init == Init::first ? first_rows(pool) : plus_plus(pool),
-                      columns());
+  // What the iteration goes on from: the centroids of the labels, the next ones, the passes so far.
+  using State = std::tuple<std::vector<double>, std::vector<double>, std::vector<Pass>>;
+  std::vector<double> start;
+  if (auto kept = pool.saved<State>()) {
+    std::vector<double> labelled;
+    std::tie(labelled, start, answer_.passes) = *std::move(kept);
+    (void)assign_all(pool,
+                     Centroids(std::move(labelled), columns())); // labels stay with their rows
+  } else {
+    start = settings_.init == Init::first ? first_rows(pool) : plus_plus(pool);
+  }
+  Centroids centroids(std::move(start), columns());
   for (;;) {
     std::vector<double> sums = assign_all(pool, centroids);
     const Tally tally{settings_.k, columns(), sums};
@@ -237,6 +247,7 @@ void KMeans::run(Pool& pool) {
     std::vector<double> next = means(pool, centroids, tally, pass);
     if (is_last(answer_.passes))
       break;
+    pool.save(State{centroids.values(), next, answer_.passes});
     centroids = Centroids(std::move(next), columns());
   }
   answer_.converged = answer_.passes.back().changed + answer_.passes.back().relocated == 0;

@@ -18,6 +18,7 @@
 #include <numeric>
 #include <sstream>
 #include <string>
+#include <tuple>
 #include <utility>
 
 namespace cleave::logreg {
@@ -138,7 +139,8 @@ Setting LogReg::best_setting(Pool& pool) {
     const auto part = [&](std::int64_t row) { return parts[static_cast<std::size_t>(row)]; };
     const auto trained_on = [&](std::int64_t row) { return part(row) >= 0 && part(row) != fold; };
     Model model = fresh_model(settings_, columns, std::ssize(classes_), sum, trained_on);
-    train(model, settings_, setting, kernel_, sum, trained_on, nullptr);
+    std::vector<double> losses;
+    train(model, settings_, setting, kernel_, sum, trained_on, losses, [] {});
     double rows = 0;
     double right = 0;
     for (std::size_t row = 0; row < labels.size(); ++row)
@@ -161,11 +163,29 @@ Setting LogReg::best_setting(Pool& pool) {
 
 void LogReg::run(Pool& pool) {
   answer_ = {.monotone = settings_.batches == 1};
-  chosen_ = settings_.folds > 1 ? best_setting(pool) : settings_.grid.front();
   const Sum sum = over_ranks(pool);
   const auto to_train = [this](std::int64_t row) { return part_of(settings_, row) >= 0; };
-  Model model = fresh_model(settings_, matrix_.shape.columns, std::ssize(classes_), sum, to_train);
-  train(model, settings_, chosen_, kernel_, sum, to_train, &answer_.losses);
+  // What training goes on from: the setting and how it was found, the model, the losses so far.
+  using Numbers = std::vector<double>;
+  using State = std::tuple<Setting, Numbers, Numbers, Numbers, Numbers, Numbers>;
+  Model model;
+  if (auto kept = pool.saved<State>()) {
+    model = {.columns = matrix_.shape.columns, .classes = std::ssize(classes_)};
+    auto& [chosen, cross_validated, mean, scale, weights, losses] = *kept;
+    chosen_ = chosen;
+    cross_validated_ = std::move(cross_validated);
+    model.mean = std::move(mean);
+    model.scale = std::move(scale);
+    model.weights = std::move(weights);
+    answer_.losses = std::move(losses);
+  } else {
+    chosen_ = settings_.folds > 1 ? best_setting(pool) : settings_.grid.front();
+    model = fresh_model(settings_, matrix_.shape.columns, std::ssize(classes_), sum, to_train);
+  }
+  train(model, settings_, chosen_, kernel_, sum, to_train, answer_.losses, [&] {
+    pool.save(
+        State{chosen_, cross_validated_, model.mean, model.scale, model.weights, answer_.losses});
+  });
   evaluate(pool, model, chosen_);
   compare_slopes(sum, model, to_train);
   model_ = std::move(model);

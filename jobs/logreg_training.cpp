@@ -47,9 +47,10 @@ double mean_loss(const Model& model, double l2, std::span<const double> sums) {
 }
 
 void train(Model& model, const Settings& settings, const Setting& setting, AddGradient* kernel,
-           const Sum& sum, const Chosen& chosen, std::vector<double>* losses) {
+           const Sum& sum, const Chosen& chosen, std::vector<double>& losses,
+           const std::function<void()>& after_epoch) {
   const auto add = [&](const Rows& rows, std::span<double> sums) { kernel(model, rows, sums); };
-  for (std::int64_t epoch = 0; epoch < settings.epochs; ++epoch) {
+  for (std::int64_t epoch = std::ssize(losses); epoch < settings.epochs; ++epoch) {
     double loss = 0;
     for (std::uint64_t batch = 0; batch < settings.batches; ++batch) {
       const auto in_batch = [&](std::int64_t row) {
@@ -63,8 +64,8 @@ void train(Model& model, const Settings& settings, const Setting& setting, AddGr
       loss += mean_loss(model, setting.l2, sums);
       step(model, setting, sums);
     }
-    if (losses != nullptr)
-      losses->push_back(loss / static_cast<double>(settings.batches));
+    losses.push_back(loss / static_cast<double>(settings.batches));
+    after_epoch();
   }
 }
 

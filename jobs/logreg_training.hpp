@@ -52,8 +52,10 @@ using Sum = std::function<std::vector<double>(std::size_t size, const Chosen& ch
 /// The mean loss of chosen rows, with the penalty. @param sums as add_gradient leaves them
 [[nodiscard]] double mean_loss(const Model& model, double l2, std::span<const double> sums);
 
-/// Trains a model on chosen rows. @param losses gets the loss in each epoch
+/// Trains a model on chosen rows, for the epochs whose loss is not known yet.
+/// @param losses gets the loss in each epoch @param after_epoch told when each is over
 void train(Model& model, const Settings& settings, const Setting& setting, AddGradient* kernel,
-           const Sum& sum, const Chosen& chosen, std::vector<double>* losses);
+           const Sum& sum, const Chosen& chosen, std::vector<double>& losses,
+           const std::function<void()>& after_epoch);
 
 } // namespace cleave::logreg

@@ -125,6 +125,7 @@ private:
   [[nodiscard]] const View& view() const noexcept { return settings_.view; }
   [[nodiscard]] double pixel_area() const { return view().step_x * view().step_y; }
   [[nodiscard]] double area() const { return static_cast<double>(inside_) * pixel_area(); }
+  [[nodiscard]] std::int64_t batch_in_memory() const;
   [[nodiscard]] std::int64_t batch_tasks() const;
   void take(BandParts&& parts);
 
@@ -152,9 +153,12 @@ double band_bytes(const View& view) {
   return static_cast<double>(band_rows(view)) * static_cast<double>(view.columns) * pixel_bytes;
 }
 
+std::int64_t Mandelbrot::batch_in_memory() const {
+  return static_cast<std::int64_t>(batch_bytes / band_bytes(view()));
+}
+
 std::int64_t Mandelbrot::batch_tasks() const {
-  const auto in_memory = static_cast<std::int64_t>(batch_bytes / band_bytes(view()));
-  return std::max<std::int64_t>(in_memory, std::int64_t{4} * workers_);
+  return std::max<std::int64_t>(batch_in_memory(), std::int64_t{4} * workers_);
 }
 
 /// A batch comes in twice, packed for the way and as results; each worker has a band in hand.
@@ -172,11 +176,13 @@ void Mandelbrot::run(Pool& pool) {
   if (pool.is_root())
     files_ = Files(settings_);
   const std::int64_t batch = batch_tasks();
+  // Where so many workers need larger batches, other launches would cut them in another way.
+  const CallOptions kept{.keep = batch == batch_in_memory()};
   for (std::int64_t first = 0; first < tasks(); first += batch) {
     const auto make = [first, &maker = maker_](std::int64_t i, Worker& worker) {
       return maker.make(first + i, worker);
     };
-    for (BandParts& band : pool.map(make, std::min(batch, tasks() - first)))
+    for (BandParts& band : pool.map(make, std::min(batch, tasks() - first), kept))
       take(std::move(band));
   }
 }

@@ -73,6 +73,7 @@ private:
   void count(Pool& pool);
   void list(Pool& pool);
   void take(std::int64_t task, const std::string& lines);
+  [[nodiscard]] std::int64_t batch_in_memory() const;
   [[nodiscard]] std::int64_t batch_tasks() const;
   template <class Write>
   void attempt(Write write);
@@ -90,10 +91,13 @@ private:
   std::optional<Error> error_; ///< of the file: told at the end, so that the answer is not lost
 };
 
-std::int64_t Primes::batch_tasks() const {
+std::int64_t Primes::batch_in_memory() const {
   constexpr double batch_bytes = 64e6;
-  const auto in_memory = static_cast<std::int64_t>(batch_bytes / pieces_.text_bytes());
-  return std::max<std::int64_t>(in_memory, std::int64_t{2} * workers_);
+  return static_cast<std::int64_t>(batch_bytes / pieces_.text_bytes());
+}
+
+std::int64_t Primes::batch_tasks() const {
+  return std::max<std::int64_t>(batch_in_memory(), std::int64_t{2} * workers_);
 }
 
 /// A batch of lines comes in twice, packed for the way and as results; each worker has the numbers
@@ -140,13 +144,15 @@ void Primes::list(Pool& pool) {
         file_->append(std::as_bytes(std::span("prime\n", 6)));
     });
   const std::int64_t batch = batch_tasks();
+  // Where so many workers need larger batches, other launches would cut them in another way.
+  const CallOptions kept{.keep = batch == batch_in_memory()};
   for (std::int64_t first = 0; first < tasks(); first += batch) {
     const auto lines_of = [this, first](std::int64_t i) {
       const Interval interval = pieces_.at(first + i);
       return interval.size() == 0 ? std::string() : as_lines(sieve_.list(interval));
     };
     std::int64_t task = first;
-    for (const std::string& lines : pool.map(lines_of, std::min(batch, tasks() - first)))
+    for (const std::string& lines : pool.map(lines_of, std::min(batch, tasks() - first), kept))
       take(task++, lines);
   }
 }

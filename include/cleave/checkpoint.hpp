@@ -108,7 +108,8 @@ public:
 
   /// Keeps results of units [first, last) of a call. Local, thread-safe; about 1 us and a copy.
   void keep(const CallKey& call, TaskRange units, std::span<const std::byte> bytes);
-  /// Keeps a state from which the repetition goes on after `call`, at most once a second. Root's.
+  /// Keeps a state from which the repetition goes on after `call`, at most ten times a second, and
+  /// 4 MB a second. Root's.
   void keep_state(const CallKey& call, std::span<const std::byte> bytes);
 
   /// Calls visit(units, bytes) for what earlier attempts have kept of a call, ascending, until all

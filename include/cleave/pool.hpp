@@ -192,7 +192,7 @@ public:
     return engine_->longest_task();
   }
   /// Keeps root's `state`, from which this repetition can be gone on with, in the checkpoint, at
-  /// most once a second. Root's counts; costs nothing elsewhere and without a checkpoint.
+  /// most ten times a second. Root's counts; costs nothing elsewhere and without a checkpoint.
   template <Portable T>
   void save(const T& state);
   /// The state that an earlier launch saved last in this repetition, on every rank; the calls that

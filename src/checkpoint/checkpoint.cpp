@@ -27,9 +27,11 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t room = std::size_t{64} << 20; // in a rank's memory at a time
 constexpr auto look_every = 100ms;
-constexpr auto look_at_files_every = 2s;  // where nodes share a disk, not too often
-constexpr double share = 0.01;            // of the time, for writing
-constexpr auto patience_with_folder = 5s; // until a network file system shows what is new
+constexpr auto look_at_files_every = 2s; // where nodes share a disk, not too often
+constexpr auto state_every = 100ms;
+constexpr double state_bytes_a_second = 4e6; // each makes those before it useless
+constexpr double share = 0.01;               // of the time, for writing
+constexpr auto patience_with_folder = 5s;    // until a network file system shows what is new
 
 std::string in_words(const Facts& facts, const std::string& name) {
   const auto found = facts.find(name);
@@ -325,8 +327,11 @@ void Checkpoint::keep_state(const CallKey& call, std::span<const std::byte> byte
   const auto now = Clock::now();
   if (!active() || now < work_->state_at)
     return;
-  if (work_->journal->append(head_of(RecordKind::state, call), bytes))
-    work_->state_at = now + 1s;
+  if (!work_->journal->append(head_of(RecordKind::state, call), bytes))
+    return;
+  const Seconds to_write(static_cast<double>(bytes.size()) / state_bytes_a_second);
+  work_->state_at = now + std::max<Clock::duration>(
+                              state_every, std::chrono::duration_cast<Clock::duration>(to_write));
 }
 
 bool Checkpoint::visit(
