@@ -16,7 +16,8 @@ _cleave() {
   fi
   local common="--help --ranks --threads --json --verbose --quiet --log-level"
   local run="--parameter --schedule --warmup --repetitions --budget --seed --patience
-    --task-timeout --simd --attach --output --result --force --trace --dry-run"
+    --task-timeout --simd --attach --output --result --force --trace --dry-run
+    --checkpoint --no-checkpoint --resume --accept-new-binary --mtbf"
   case $previous in
     -p | --parameter)
       compopt -o nospace 2>/dev/null
@@ -26,12 +27,12 @@ _cleave() {
     --threads) words="auto" ;;
     --launcher) words="mpirun srun slurm" ;;
     --log-level) words="trace debug info warning error off" ;;
-    -o | --output | --result)
+    -o | --output | --result | --checkpoint)
       mapfile -t COMPREPLY < <(compgen -f -- "$current")
       return
       ;;
     -n | --ranks | --warmup | --repetitions | --budget | --seed) return ;;
-    --patience | --task-timeout | --simd | --attach) return ;;
+    --patience | --task-timeout | --simd | --attach | --mtbf) return ;;
     *)
       case $command in
         run) words="$common $run" ;;
