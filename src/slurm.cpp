@@ -174,6 +174,15 @@ std::optional<std::int64_t> slurm_job_end(std::chrono::milliseconds limit) {
   return number(variable("SLURM_JOB_END_TIME"));
 }
 
+std::string slurm_label() {
+  const std::string job = job_name();
+  const std::int64_t requeued = number(variable("SLURM_RESTART_COUNT")).value_or(0);
+  const std::string attempt = requeued > 0 ? "-a" + std::to_string(requeued + 1) : "";
+  // It becomes a part of a file's name.
+  const bool plain = job.find_first_not_of("0123456789_") == std::string::npos;
+  return job.empty() || !plain ? "" : "j" + job + attempt;
+}
+
 std::optional<std::int64_t> slurm_time(std::string_view text) {
   std::tm parts{};
   const std::string copy(text);

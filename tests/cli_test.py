@@ -431,6 +431,22 @@ class Runs(Case):
         self.assertEqual(len(self.files()), 1)
         self.assertRegex(self.files()[0], r"^results/squares-\d{8}T\d{6}Z-1x2x\d+\.h5$")
 
+    def test_runs_of_one_instant_have_files_of_their_own(self):
+        with ThreadPoolExecutor(6) as together:
+            runs = list(together.map(lambda _: self.start("run", "squares", "--trace"), range(6)))
+        self.assertEqual([(run.returncode, run.stderr) for run in runs], [(0, "")] * 6)
+        told = [name for run in runs for name in re.findall(r"results/\S+", run.stdout)]
+        self.assertEqual(len(told), 12)
+        self.assertEqual(sorted(told), self.files())
+
+    def test_files_of_a_slurm_job_bear_its_name(self):
+        self.succeed("run", "squares", SLURM_JOB_ID="19", SLURM_ARRAY_JOB_ID="17", SLURM_ARRAY_TASK_ID="3",
+                     SLURM_RESTART_COUNT="1")
+        self.assertRegex(self.files()[0], r"^results/squares-\d{8}T\d{6}Z-1x1x\d+-j17_3-a2\.h5$")
+        with h5py.File(self.home / self.files()[0]) as file:
+            environment = json.loads(file["provenance/environment"][()])
+        self.assertEqual(environment["SLURM_RESTART_COUNT"], "1")
+
     def test_the_printed_median_is_that_of_the_file(self):
         text = self.succeed("run", "squares", "--repetitions", "7", "--warmup", "2", "-o", "a.h5",
                             ranks=2).stdout

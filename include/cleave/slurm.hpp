@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace cleave {
@@ -17,6 +18,11 @@ namespace cleave {
 /// @param limit the longest to wait for squeue, which is killed then
 [[nodiscard]] std::optional<std::int64_t>
 slurm_job_end(std::chrono::milliseconds limit = std::chrono::seconds(5));
+
+/// What tells the files of this Slurm job from those of others: "j17", "j17_3" for task 3 of an
+/// array, "j17-a2" for the second attempt of a job that was requeued; empty outside of one. Local,
+/// thread-safe unless another thread changes the environment.
+[[nodiscard]] std::string slurm_label();
 
 /// Seconds since 1970 of a time as Slurm prints it, "2026-11-29T12:00:00", read as UTC; nothing for
 /// any other text, such as "N/A" and "UNLIMITED". Local, thread-safe.

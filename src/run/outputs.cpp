@@ -2,6 +2,7 @@
 
 #include "../words.hpp"
 #include "cleave/provenance.hpp"
+#include "cleave/slurm.hpp"
 #include "cleave/store.hpp"
 
 #include <unistd.h>
@@ -59,6 +60,13 @@ void refuse_overwriting(const std::vector<Source>& sources, const fs::path& file
                   {file.string(), 0, key});
 }
 
+fs::path free_name(const std::string& stem) {
+  fs::path file = fs::path("results") / (stem + ".h5");
+  for (int i = 2; fs::exists(file); ++i)
+    file.replace_filename(stem + "-" + std::to_string(i) + ".h5");
+  return file;
+}
+
 // The name is the program's, so the mend must say how to give another.
 void check_default_place(const fs::path& timings) {
   try {
@@ -79,18 +87,14 @@ std::string utc_text(std::int64_t seconds) {
   return {text.data(), length};
 }
 
-fs::path default_timings(const std::string& workload, const Layout& layout, std::int64_t seconds) {
+std::string default_stem(const std::string& workload, const Layout& layout, std::int64_t seconds) {
   std::vector<int> ranks_of(layout.nodes().size());
   for (const RankPlace& rank : layout.ranks())
     ++ranks_of[static_cast<std::size_t>(rank.node)];
-  const std::string stem = workload + "-" + utc_text(seconds) + "-" +
-                           std::to_string(layout.nodes().size()) + "x" +
-                           std::to_string(*std::max_element(ranks_of.begin(), ranks_of.end())) +
-                           "x" + std::to_string(layout.threads());
-  fs::path file = fs::path("results") / (stem + ".h5");
-  for (int i = 2; fs::exists(file); ++i)
-    file.replace_filename(stem + "-" + std::to_string(i) + ".h5");
-  return file;
+  const std::string job = slurm_label();
+  return workload + "-" + utc_text(seconds) + "-" + std::to_string(layout.nodes().size()) + "x" +
+         std::to_string(*std::max_element(ranks_of.begin(), ranks_of.end())) + "x" +
+         std::to_string(layout.threads()) + (job.empty() ? "" : "-" + job);
 }
 
 fs::path beside(const fs::path& timings, const std::string& suffix) {
@@ -99,7 +103,7 @@ fs::path beside(const fs::path& timings, const std::string& suffix) {
 }
 
 fs::path timings_of(const Plan& plan, const Layout& layout) {
-  return plan.timings.empty() ? default_timings(plan.workload, layout, seconds_since_1970())
+  return plan.timings.empty() ? free_name(default_stem(plan.workload, layout, seconds_since_1970()))
                               : plan.timings;
 }
 
@@ -117,6 +121,8 @@ OutputFiles::OutputFiles(const Plan& plan, const Workload& workload, const Value
     if (attempt > 1)
       timings_ = name_of_attempt(timings_, attempt);
     outputs_.push_back({timings_, "-o"});
+  } else {
+    stem_ = timings_.stem().string();
   }
   if (plan.trace)
     outputs_.push_back({beside(timings_, ".trace.h5"), "--trace"});
@@ -141,6 +147,16 @@ OutputFiles::OutputFiles(const Plan& plan, const Workload& workload, const Value
       throw Error(error.kind(), error.message(), {output.file.string(), 0, output.key});
     }
   }
+}
+
+bool OutputFiles::take_next_name() {
+  if (stem_.empty() || !fs::exists(timings_))
+    return false;
+  timings_ = free_name(stem_);
+  for (Output& output : outputs_)
+    if (output.key == "--trace")
+      output.file = beside(timings_, ".trace.h5");
+  return true;
 }
 
 void OutputFiles::refuse_naming_twice(const Output& output) const {

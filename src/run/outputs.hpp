@@ -15,10 +15,11 @@ namespace cleave {
 /// "20260131T235959Z" for seconds since 1970. Local, thread-safe.
 [[nodiscard]] std::string utc_text(std::int64_t seconds);
 
-/// results/WORKLOAD-UTC-NxRxT.h5 under the working directory, with a number added when such a file
-/// exists; N nodes, the most ranks R of a node, the most threads T of a rank. Local.
-[[nodiscard]] std::filesystem::path default_timings(const std::string& workload,
-                                                    const Layout& layout, std::int64_t seconds);
+/// WORKLOAD-UTC-NxRxT, with N nodes, the most ranks R of a node, the most threads T of a rank, and
+/// in a Slurm job -LABEL, slurm_label(): what a timings file is called that nobody has named.
+/// Local.
+[[nodiscard]] std::string default_stem(const std::string& workload, const Layout& layout,
+                                       std::int64_t seconds);
 
 /// The timings file that the plan names, else one of the default name. Local.
 [[nodiscard]] std::filesystem::path timings_of(const Plan& plan, const Layout& layout);
@@ -46,6 +47,12 @@ public:
               std::filesystem::path timings, int attempt);
 
   [[nodiscard]] const std::filesystem::path& timings() const noexcept { return timings_; }
+  /// Whether the timings file was not named by the user: results/STEM.h5, with a number added where
+  /// such a file exists.
+  [[nodiscard]] bool has_default_name() const noexcept { return !stem_.empty(); }
+  /// Takes the next free default name, after another run has created a file of this one.
+  /// @return false when there is none to take: the user gave the name, or no such file exists
+  [[nodiscard]] bool take_next_name();
   /// All of them, the timings file first.
   [[nodiscard]] std::vector<std::filesystem::path> all() const;
 
@@ -57,6 +64,7 @@ private:
   void refuse_naming_twice(const Output& output) const;
 
   std::filesystem::path timings_;
+  std::string stem_;            // of a default name
   std::vector<Output> outputs_; // all but a timings file with a default name
 };
 

@@ -168,16 +168,15 @@ private:
   bool start() {
     if (!plan_.result.empty())
       job_->accept_result(plan_.result);
+    if (!plan_.dry_run)
+      open_store(); // which settles the names of files
     report_.start = {
         pool_.layout(),       plan_.workload,
         values_.facts(),      plan_.schedule.text(),
         job_->tasks(),        job_->leaves(),
         job_->memory_bytes(), pool_.data_path(),
         files_.all(),         plan_.dry_run ? job_->preview() : std::vector<std::string>()};
-    kept_.resume = job_->how_to_resume(); // or the checkpoint's, later
     report_.rate_unit = job_->rate().first;
-    if (!plan_.dry_run)
-      open_store();
     if (observer_.on_start)
       observer_.on_start(report_.start);
     return true;
@@ -185,16 +184,32 @@ private:
 
   // No work has begun: whatever is wrong with the file's place is for the user to mend.
   void open_store() {
-    const fs::path& file = files_.timings();
     report_.timings.info = run_info(pool_.timings().info, plan_, values_, *job_, simd_, inputs_);
     if (checkpoint_)
       report_.timings.info.provenance.merge(attempt_facts(*checkpoint_));
+    while (!create_store()) { // another run, begun in the same second, has taken the name
+    }
+    const fs::path& file = files_.timings();
+    report_.timings_file = file;
+    kept_.timings = file;
+    kept_.resume = job_->how_to_resume(); // or the checkpoint's, later
+    kept_.progress = beside(file, ".progress");
+    progress_.emplace(kept_.progress, plan_.workload);
+    tell_kept();
+  }
+
+  // Root. False: a file of the default name has appeared, and the next name was taken.
+  bool create_store() {
+    const fs::path& file = files_.timings();
     try {
-      if (plan_.timings.empty())
+      if (files_.has_default_name())
         fs::create_directories(file.parent_path());
       store_.emplace(file, report_.timings.info,
-                     StoreOptions{plan_.repetitions, plan_.warm_ups, plan_.force});
+                     StoreOptions{plan_.repetitions, plan_.warm_ups, replaces()});
+      return true;
     } catch (const Error& error) {
+      if (files_.take_next_name())
+        return false;
       throw Error(ErrorKind::bad_input, error.message(), error.place());
     } catch (const fs::filesystem_error& error) {
       throw Error(ErrorKind::bad_input,
@@ -202,12 +217,10 @@ private:
                       "; give the timings file another place, by -o FILE",
                   {file.parent_path().string(), 0, ""});
     }
-    report_.timings_file = file;
-    kept_.timings = file;
-    kept_.progress = beside(file, ".progress");
-    progress_.emplace(kept_.progress, plan_.workload);
-    tell_kept();
   }
+
+  // Root: a default name is always a new one.
+  [[nodiscard]] bool replaces() const { return plan_.force && !files_.has_default_name(); }
 
   void repeat() {
     began_ns_ = monotonic_ns();
@@ -407,7 +420,7 @@ private:
       return;
     store_.reset();
     std::error_code ignored;
-    if (!plan_.force) // with force the old file is still there, untouched
+    if (!replaces()) // else the old file is still there, untouched
       fs::remove(files_.timings(), ignored);
   }
 
