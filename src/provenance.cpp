@@ -12,12 +12,54 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstdint>
 #include <ctime>
 #include <span>
 
 namespace cleave {
 namespace {
+
+/// What says where a Slurm job ran and with what; sites and users keep other things in SLURM_* too.
+constexpr std::array<std::string_view, 39> slurm_variables = {"SLURM_ARRAY_JOB_ID",
+                                                              "SLURM_ARRAY_TASK_COUNT",
+                                                              "SLURM_ARRAY_TASK_ID",
+                                                              "SLURM_CLUSTER_NAME",
+                                                              "SLURM_CONF",
+                                                              "SLURM_CPUS_ON_NODE",
+                                                              "SLURM_CPUS_PER_TASK",
+                                                              "SLURM_CPU_BIND",
+                                                              "SLURM_CPU_BIND_TYPE",
+                                                              "SLURM_CPU_FREQ_REQ",
+                                                              "SLURM_DISTRIBUTION",
+                                                              "SLURM_GPUS",
+                                                              "SLURM_HET_SIZE",
+                                                              "SLURM_HINT",
+                                                              "SLURM_JOB_ACCOUNT",
+                                                              "SLURM_JOB_CPUS_PER_NODE",
+                                                              "SLURM_JOB_END_TIME",
+                                                              "SLURM_JOB_ID",
+                                                              "SLURM_JOB_NAME",
+                                                              "SLURM_JOB_NODELIST",
+                                                              "SLURM_JOB_NUM_NODES",
+                                                              "SLURM_JOB_PARTITION",
+                                                              "SLURM_JOB_QOS",
+                                                              "SLURM_JOB_RESERVATION",
+                                                              "SLURM_JOB_START_TIME",
+                                                              "SLURM_MEM_PER_CPU",
+                                                              "SLURM_MEM_PER_NODE",
+                                                              "SLURM_MPI_TYPE",
+                                                              "SLURM_NNODES",
+                                                              "SLURM_NTASKS",
+                                                              "SLURM_NTASKS_PER_NODE",
+                                                              "SLURM_RESTART_COUNT",
+                                                              "SLURM_STEP_ID",
+                                                              "SLURM_STEP_NODELIST",
+                                                              "SLURM_STEP_NUM_TASKS",
+                                                              "SLURM_SUBMIT_HOST",
+                                                              "SLURM_TASKS_PER_NODE",
+                                                              "SLURM_THREADS_PER_CORE",
+                                                              "SRUN_CPUS_PER_TASK"};
 
 std::string or_unknown(std::string text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == '\0'))
@@ -122,13 +164,19 @@ std::string environment_json() {
 } // namespace
 
 bool recorded_variable(std::string_view name) {
-  constexpr std::array families = {"OMPI_", "OMP_", "OPENBLAS_", "SLURM_", "HDF5_"};
-  constexpr std::array secrets = {"JWT", "TOKEN", "SECRET", "PASSWORD", "KEY"};
+  // Settings, whose names nobody can list; Open MPI hands its ranks a key for their network too.
+  constexpr std::array families = {"OMPI_", "OMP_", "OPENBLAS_", "HDF5_"};
+  constexpr std::array secrets = {"JWT",      "TOKEN", "SECRET",     "PASSW",
+                                  "PASSPHRA", "KEY",   "CREDENTIAL", "PRECONDITION_TRANSPORTS"};
+  std::string capitals(name);
+  std::ranges::transform(capitals, capitals.begin(),
+                         [](unsigned char c) { return std::toupper(c); });
   const auto begins = [name](const char* family) { return name.starts_with(family); };
-  const auto contains = [name](const char* secret) {
-    return name.find(secret) != std::string_view::npos;
+  const auto contains = [&capitals](const char* secret) {
+    return capitals.find(secret) != std::string::npos;
   };
-  return std::ranges::any_of(families, begins) && std::ranges::none_of(secrets, contains);
+  return std::ranges::find(slurm_variables, name) != slurm_variables.end() ||
+         (std::ranges::any_of(families, begins) && std::ranges::none_of(secrets, contains));
 }
 
 std::map<std::string, std::string> machine_facts() {

@@ -56,5 +56,24 @@ TEST(RecordedVariable, KeepsToTheListAndOffSecrets) {
     EXPECT_FALSE(recorded_variable(name)) << name;
 }
 
+TEST(RecordedVariable, KnowsSlurmsByName) {
+  for (const char* name :
+       {"SLURM_RESTART_COUNT", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID",
+        "SLURM_ARRAY_TASK_COUNT", "SLURM_JOB_NODELIST", "SLURM_NNODES", "SLURM_NTASKS",
+        "SLURM_TASKS_PER_NODE", "SLURM_CPUS_PER_TASK", "SLURM_JOB_CPUS_PER_NODE", "SLURM_CPU_BIND",
+        "SLURM_JOB_PARTITION", "SLURM_JOB_QOS", "SLURM_JOB_ACCOUNT", "SLURM_CONF", "SLURM_HET_SIZE",
+        "SRUN_CPUS_PER_TASK"})
+    EXPECT_TRUE(recorded_variable(name)) << name;
+  for (const char* name : {"SLURM_", "SLURM_JOB_COMMENT", "SLURM_SITE_LICENCE", "SLURM_JOB_IDX",
+                           "SLURM_JOB_USER", "SLURM_TOKEN"})
+    EXPECT_FALSE(recorded_variable(name)) << name;
+}
+
+TEST(RecordedVariable, KeepsSecretsOfFamiliesOut) {
+  for (const char* name : {"OMPI_MCA_orte_precondition_transports", "OMPI_MCA_ssl_key",
+                           "OMPI_my_Token", "OMP_PASSWORD", "HDF5_CREDENTIALS", "OMPI_PASSWD"})
+    EXPECT_FALSE(recorded_variable(name)) << name;
+}
+
 } // namespace
 } // namespace cleave

@@ -15,8 +15,9 @@ namespace cleave {
 /// environment, about 3 ms. May be called before MPI begins.
 [[nodiscard]] std::map<std::string, std::string> machine_facts();
 
-/// Whether an environment variable belongs into the record: those of Open MPI, OpenMP, OpenBLAS,
-/// Slurm and HDF5, without what may be a secret (SLURM_JWT). Local, thread-safe.
+/// Whether an environment variable belongs into the record: those of Open MPI, OpenMP, OpenBLAS and
+/// HDF5, without what may be a secret by its name, and of Slurm's a list by name, which says where
+/// and with what a job ran. Local, thread-safe.
 [[nodiscard]] bool recorded_variable(std::string_view name);
 
 } // namespace cleave
