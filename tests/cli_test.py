@@ -161,7 +161,7 @@ MISTYPED = [
     ("run squares --nope", "unknown option \"--nope\"; see"),
     ("run squares ---", "unknown option \"---\"; see"),
     ("run squares --repetitons=", "did you mean \"--repetitions\"?"),
-    ("foo", "unknown command \"foo\"; known: run, study, report, compare, predict, layout, list"),
+    ("foo", "unknown command \"foo\"; known: run, study, report, compare, predict, slurm, layout, list"),
     ("foo --help", "unknown command \"foo\""),
     ("foo --version", "unknown command \"foo\""),
     ("foo run --help", "unknown command \"foo\""),

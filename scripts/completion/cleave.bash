@@ -11,7 +11,7 @@ _cleave() {
   ((COMP_CWORD > 0)) && previous=${COMP_WORDS[COMP_CWORD - 1]}
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W "run study report compare predict layout list --help --version" -- "$current")
+    mapfile -t COMPREPLY < <(compgen -W "run study report compare predict slurm layout list --help --version" -- "$current")
     return
   fi
   local common="--help --ranks --threads --json --verbose --quiet --log-level"
@@ -25,18 +25,31 @@ _cleave() {
       ;;
     --schedule) words="auto block cyclic dynamic guided trapezoid factoring weighted adaptive" ;;
     --threads) words="auto" ;;
-    --launcher) words="mpirun srun slurm" ;;
+    --launcher)
+      words="mpirun srun"
+      [[ $command == study ]] && words+=" slurm"
+      ;;
     --log-level) words="trace debug info warning error off" ;;
-    -o | --output | --result | --checkpoint)
+    -o | --output | --result | --checkpoint | --from)
       mapfile -t COMPREPLY < <(compgen -f -- "$current")
       return
       ;;
     -n | --ranks | --warmup | --repetitions | --budget | --seed) return ;;
     --patience | --task-timeout | --simd | --attach | --mtbf) return ;;
+    -N | --nodes | --ranks-per-node | --time | --mem | --partition | --account) return ;;
+    --sbatch | --at-once | --notice) return ;;
     *)
       case $command in
         run) words="$common $run" ;;
         study) words="--help --output --launcher --only --budget --dry-run --resume --oversubscribe" ;;
+        slurm)
+          words="--parameter --nodes --ranks-per-node --threads --time --mem --from --partition --account
+            --sbatch --exclusive --launcher --at-once --requeue --notice --output --submit --force --help"
+          if [[ $current != -* ]]; then
+            words=$(_cleave_names)
+            mapfile -t COMPREPLY < <(compgen -f -X '!*.toml' -- "$current")
+          fi
+          ;;
         compare) words="--threshold --format --help" ;;
         predict)
           words="--ranks --cores-per-node --schedules --tasks --efficiency --deadline --costs --format

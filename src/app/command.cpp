@@ -254,12 +254,13 @@ std::variant<Command, Farewell> parse_command(int argc, char** argv) {
   app.get_formatter()->column_width(34);
   app.set_version_flag("--version", version_text, "Versions of cleave and of its libraries");
   app.footer("\ncleave COMMAND --help tells more, with examples.");
-  const std::array<std::pair<CLI::App*, Verb>, 7> verbs = {
+  const std::array<std::pair<CLI::App*, Verb>, 8> verbs = {
       {{add_run(app, command), Verb::run},
        {add_study(app, command.study), Verb::study},
        {add_report(app, command.report), Verb::report},
        {add_compare(app, command.compare), Verb::compare},
        {add_predict(app, command.predict), Verb::predict},
+       {add_slurm(app, command.slurm), Verb::slurm},
        {add_layout(app, command), Verb::layout},
        {add_list(app, command), Verb::list}}};
   const CLI::App* chosen = &app;

@@ -6,6 +6,7 @@
 #include "compare_verb.hpp"
 #include "predict_verb.hpp"
 #include "report_verb.hpp"
+#include "slurm_verb.hpp"
 #include "study_verb.hpp"
 
 #include <optional>
@@ -15,7 +16,7 @@
 namespace cleave::app {
 
 /// What the user wants done.
-enum class Verb : std::uint8_t { run, layout, list, study, report, compare, predict };
+enum class Verb : std::uint8_t { run, layout, list, study, report, compare, predict, slurm };
 
 /// A command line, parsed.
 struct Command {
@@ -26,6 +27,7 @@ struct Command {
   ReportRequest report;
   CompareRequest compare;
   PredictRequest predict;
+  SlurmRequest slurm;
   bool json = false;
   bool quiet = false;
   bool verbose = false;

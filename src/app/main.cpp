@@ -240,6 +240,8 @@ Action verb_without_mpi(Verb verb) {
     return carry_out_compare;
   case Verb::predict:
     return carry_out_predict;
+  case Verb::slurm:
+    return carry_out_slurm;
   default:
     return nullptr;
   }

@@ -2,65 +2,24 @@
 
 #include "../command/shell_words.hpp"
 #include "cleave/error.hpp"
+#include "cleave/launch_batch.hpp"
 #include "output.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <fstream>
-#include <sstream>
 
 namespace cleave::app {
 namespace {
 
 namespace fs = std::filesystem;
-using namespace std::chrono_literals;
 
-std::string text_of(const fs::path& file) {
-  std::ostringstream text;
-  text << std::ifstream(file).rdbuf();
-  return text.str();
-}
-
-// What a command prints, standard error too, and its status.
-struct Answer {
-  int status = 0;
-  std::string text;
-};
-
-Answer ask(const std::vector<std::string>& words, const fs::path& heard) {
-  std::error_code ignored;
-  fs::remove(heard, ignored);
-  Launch launch({words, {}}, heard);
-  std::optional<int> status;
-  while (!(status = launch.wait(1s))) {
-  }
-  Answer answer{*status, text_of(heard)};
-  fs::remove(heard, ignored);
-  while (answer.text.ends_with('\n'))
-    answer.text.pop_back();
-  return answer;
-}
-
-std::vector<std::string> sbatch_words(const BatchScript& script, const std::string& after) {
-  std::vector<std::string> words = {"sbatch", "--parsable"};
-  if (!after.empty())
-    words.push_back("--dependency=afterany:" + after);
-  words.push_back(script.file.string());
-  return words;
-}
-
-// "123" of "123;cluster", which --parsable may print.
-std::string submit(const BatchScript& script, const std::string& after) {
-  fs::path heard = script.file;
-  const Answer answer = ask(sbatch_words(script, after), heard.replace_extension(".err"));
-  const std::string id = answer.text.substr(answer.text.rfind('\n') + 1);
-  if (answer.status != 0 || id.empty() ||
-      id.find_first_not_of("0123456789") != std::min(id.find(';'), std::string::npos))
-    throw Error(ErrorKind::io, "sbatch refuses it: " + answer.text, {script.file.string(), 0, ""});
-  return id.substr(0, id.find(';'));
+std::string first_line(const fs::path& file) {
+  std::string line;
+  std::getline(std::ifstream(file), line);
+  return line;
 }
 
 // Points of this number of nodes that are to be measured yet.
@@ -87,14 +46,13 @@ int submit_study(const StudyPlan& plan, const StudyOptions& options, bool dry_ru
       continue;
     }
     if (dry_run) {
-      text += script.text + "\n" +
-              command::shell_line(sbatch_words(script, before.empty() ? "" : before)) + "\n\n";
+      text += script.text + "\n" + command::shell_line(sbatch_words(script.file, before)) + "\n\n";
       before = "ID";
       continue;
     }
     fs::create_directories(script.file.parent_path());
     std::ofstream(script.file, std::ios::trunc) << script.text;
-    before = submit(script, before);
+    before = submit_batch(script.file, before);
     fs::path id = script.file;
     std::ofstream(id.replace_extension(".job"), std::ios::trunc) << before << "\n";
     text += fmt::format("{:<11}{}: {} points on {} node(s)\n", "job", before, open, script.nodes);
@@ -112,12 +70,11 @@ std::map<int, std::string> queued_jobs(const fs::path& directory) {
     if (!name.starts_with("nodes-") || !name.ends_with(".job"))
       continue;
     std::from_chars(name.data() + 6, name.data() + name.size(), nodes);
-    std::string id = text_of(entry.path());
-    id = id.substr(0, id.find('\n'));
+    const std::string id = first_line(entry.path());
     try {
       fs::path heard = entry.path();
-      const Answer answer = ask({"squeue", "--noheader", "--format=%i", "--jobs=" + id},
-                                heard.replace_extension(".err"));
+      const CommandAnswer answer = ask_command(
+          {"squeue", "--noheader", "--format=%i", "--jobs=" + id}, heard.replace_extension(".err"));
       if (answer.status == 0 && !answer.text.empty())
         jobs[nodes] = id;
     } catch (const Error&) {

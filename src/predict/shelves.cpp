@@ -11,7 +11,7 @@ constexpr double reserve_s = 4e-3;  // what is left lasts as long: time to ask
 constexpr double shortest_s = 2e-3; // a super-chunk is worth its messages
 constexpr double shortest_nap_s = 250e-6;
 constexpr double longest_idle_s = 10e-3;
-constexpr double chunk_s = 50e-6; // of `auto`: src/engine_compute.cpp
+constexpr double auto_chunk_s = 50e-6; // of `auto`: src/engine_compute.cpp
 // Batches are at most this part of a worker's share of what is left, so that the rest evens them
 // out.
 constexpr std::int64_t part_of_share = 8;
@@ -22,7 +22,7 @@ double expected_chunks(const CostProfile& costs, const Schedule& schedule) {
   if (schedule.technique() == Technique::dynamic)
     return units / static_cast<double>(schedule.chunk());
   if (schedule.technique() == Technique::automatic)
-    return std::min(units, costs.total_s() / chunk_s);
+    return std::min(units, costs.total_s() / auto_chunk_s);
   return 0;
 }
 

@@ -1,5 +1,6 @@
 // What starts a point: a launcher's line, or a batch script.
 #include "../command/shell_words.hpp"
+#include "cleave/launch_batch.hpp"
 #include "cleave/study.hpp"
 #include "study_points.hpp"
 
@@ -68,23 +69,18 @@ std::vector<BatchScript> batch_scripts(const StudyPlan& plan, const StudyOptions
   std::vector<BatchScript> scripts;
   for (const int nodes : sizes) {
     const std::string name = "nodes-" + std::to_string(nodes);
-    std::string text = "#!/usr/bin/env bash\n";
-    const auto ask = [&text](const std::string& option) { text += "#SBATCH " + option + "\n"; };
-    ask("--job-name=" + command::shell_quoted(plan.record.title + "-" + name));
-    ask("--nodes=" + std::to_string(nodes));
-    ask("--ntasks-per-node=" + std::to_string(plan.slurm.cores_per_node));
-    ask("--exclusive");
-    ask("--open-mode=append");
-    ask("--output=" + command::shell_quoted((folder / (name + ".log")).string()));
-    ask("--signal=B:TERM@60"); // the study ends the launch under way, and can be gone on with
-    for (const auto& [option, value] :
-         {std::pair("--partition=", plan.slurm.partition),
-          std::pair("--account=", plan.slurm.account), std::pair("--time=", plan.slurm.time)})
-      if (!value.empty())
-        ask(option + command::shell_quoted(value));
-    for (const std::string& line : plan.slurm.lines)
-      ask(line);
-    text += "set -euo pipefail\ncd " + command::shell_quoted(fs::current_path().string()) + "\n";
+    BatchRequest request;
+    request.name = plan.record.title + "-" + name;
+    request.nodes = nodes;
+    request.tasks_per_node = plan.slurm.cores_per_node;
+    request.exclusive = true;
+    request.output = (folder / (name + ".log")).string();
+    request.signal = "B:TERM@60"; // the study ends the launch under way, and can be gone on with
+    request.partition = plan.slurm.partition;
+    request.account = plan.slurm.account;
+    request.time = plan.slurm.time;
+    request.options = plan.slurm.lines;
+    std::string text = batch_head(request, {}, fs::current_path());
     std::vector<std::string> words = {options.program,
                                       "study",
                                       plan.text.study.file,

@@ -1,0 +1,193 @@
+"""cleave slurm: the scripts that it writes, what they do with stand-ins of Slurm, what it refuses.
+
+slurm_cli_test.py CLEAVE [unittest arguments]
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+CLEAVE = os.path.abspath(sys.argv[1])
+LAYOUT = ("--nodes", "2", "--ranks-per-node", "3", "--threads", "4")
+
+
+class Case(unittest.TestCase):
+    """A test in an empty directory of its own, whose folder bin comes first on PATH."""
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.home = Path(directory.name)
+        (self.home / "bin").mkdir()
+
+    def fake(self, name, lines):
+        program = self.home / "bin" / name
+        program.write_text("#!/bin/bash\n" + lines)
+        program.chmod(0o755)
+
+    def environment(self, **variables):
+        return {**os.environ, "PATH": f"{self.home}/bin:{os.environ['PATH']}", **variables}
+
+    def slurm(self, *arguments, status=0):
+        run = subprocess.run([CLEAVE, "slurm", *arguments], cwd=self.home, text=True, timeout=50,
+                             capture_output=True, env=self.environment(), check=False)
+        self.assertEqual(run.returncode, status, run.stdout + run.stderr)
+        return run.stderr if status else run.stdout
+
+    def until(self, condition):
+        for _ in range(2000):
+            if condition():
+                return
+            time.sleep(0.01)
+        self.fail("nothing has come of it for 20 s")
+
+
+class Scripts(Case):
+    def test_shellcheck_has_nothing_to_say(self):
+        if not shutil.which("shellcheck"):
+            self.skipTest("no shellcheck")
+        for more in ((), ("--requeue",), ("--launcher", "mpirun"), ("-p", "n=5", "--requeue", "sum_squares")):
+            (self.home / "s.sh").write_text(self.slurm("squares", *LAYOUT, *more))
+            subprocess.run(["shellcheck", "s.sh"], cwd=self.home, check=True)
+
+    def test_time_and_memory_come_from_results(self):
+        for name in ("a.h5", "b.h5"):
+            subprocess.run([CLEAVE, "run", "squares", "-p", "n=8", "-p", "sleep_ms=20", "-q", "--threads", "1",
+                            "--repetitions", "6", "-o", name], cwd=self.home, check=True, timeout=50)
+        job = ("squares", "-p", "n=8", "-p", "sleep_ms=20", "--nodes", "1", "--threads", "2", "--from")
+        for results in ("a.h5", "."):
+            text = self.slurm(*job, results)
+            self.assertRegex(text, r"(?m)^# time: 1 repetition of \S+ s, predicted for 2 workers from "
+                                   r"\S*[ab]\.h5 \(1 worker: \S+ s\)")
+            self.assertIn("#SBATCH --time=00:03:00\n", text)
+            self.assertRegex(text, r"(?m)^# memory: twice the 1 MiB .* 256 MiB for each of 1 rank")
+            self.assertIn("#SBATCH --mem=258M\n", text)
+        each = [float(re.search(r"repetition of (\S+) s", self.slurm(*job, "a.h5", "--ranks-per-node", n)).group(1))
+                for n in ("1", "2")] # 2 and 4 workers
+        self.assertAlmostEqual(each[0] / each[1], 2, delta=0.1)
+        self.assertGreater(each[1], 0.04)
+        text = self.slurm(*job, "a.h5", "--time", "7", "--mem", "1G")
+        self.assertIn("# time: as given", text)
+        self.assertIn("#SBATCH --mem=1G\n", text)
+        self.assertIn("squares with these parameters", self.slurm("squares", *LAYOUT, "--from", "a.h5", status=2))
+
+    def test_notice_is_a_part_of_the_time(self):
+        for arguments, seconds in (((), 120), (("--time", "4"), 60), (("--time", "1-0"), 120),
+                                   (("--time", "1:00:00", "--notice", "300"), 300)):
+            self.assertIn(f"#SBATCH --signal=B:USR1@{seconds}\n", self.slurm("squares", *LAYOUT, *arguments))
+
+    def test_an_array_of_jobs(self):
+        for name in ("a", "b"):
+            (self.home / f"{name}.toml").write_text(f'workload = "squares"\n[output]\ntimings = "{name}.h5"\n')
+        text = self.slurm("a.toml", "b.toml", *LAYOUT, "--at-once", "1")
+        self.assertIn("#SBATCH --array=0-1%1\n", text)
+        self.assertIn("jobs=(a.toml b.toml)\n", text)
+        self.assertIn("of another job", self.slurm("a.toml", "a.toml", *LAYOUT, status=2))
+
+    def test_what_is_refused(self):
+        for arguments, words in [
+                (("squares", "--nodes", "2"), "--ranks-per-node: missing"),
+                (("squares", "--threads", "0"), "--threads: must be"),
+                (("squares", *LAYOUT, "--nodes", "x"), "--nodes: is given twice"),
+                (("squares", "--nodes", "x", "--threads", "2"), "--nodes: must be a whole number"),
+                (("squares", *LAYOUT, "--time", "1h"), "--time: must be as sbatch takes it"),
+                (("squares", *LAYOUT, "--mem", "4GB"), "--mem: must be"),
+                (("squares", *LAYOUT, "--partition", "a\nrm -rf"), "--partition: must be a word"),
+                (("squares", *LAYOUT, "--sbatch", "qos=low"), "--sbatch: must be an option"),
+                (("squares", *LAYOUT, "--sbatch=--x\ny"), "--sbatch: must be a word"),
+                (("squares", *LAYOUT, "--at-once", "2"), "--at-once: is for several jobs"),
+                (("squares", *LAYOUT, "--launcher", "slurm"), "--launcher: must be srun or mpirun"),
+                (("squares", *LAYOUT, "-p", "m=2"), "m: unknown parameter"),
+                (("nosuch.toml", *LAYOUT), "nosuch.toml: cannot be read"),
+                (("squares", "command", *LAYOUT, "-p", "n=3"), "unknown parameter"),
+                (("squares", *LAYOUT, "-o", "no/s.sh"), "no"),
+                (("squares", *LAYOUT, "--from", "no.h5"), "no.h5: there is no such file")]:
+            with self.subTest(arguments=arguments):
+                message = self.slurm(*arguments, status=2)
+                self.assertEqual(message.count("cleave: error: "), 1)
+                self.assertIn(words, message)
+        self.assertEqual([p.name for p in self.home.iterdir()], ["bin"])
+
+
+class Submission(Case):
+    def test_the_number_is_printed_and_the_script_kept(self):
+        self.fake("sbatch", f'echo "$*" >{self.home}/asked\necho "17;cluster"\n')
+        self.assertEqual(self.slurm("squares", *LAYOUT, "--submit"), "17\n")
+        self.assertEqual((self.home / "asked").read_text(), "--parsable squares.sh\n")
+        self.assertIn("exists already", self.slurm("squares", *LAYOUT, "--submit", status=2))
+        self.assertEqual(self.slurm("squares", *LAYOUT, "--submit", "--force"), "17\n")
+        self.assertIn("s.sh", self.slurm("squares", *LAYOUT, "-o", "s.sh"))
+        self.assertTrue(os.access(self.home / "s.sh", os.X_OK))
+        self.assertEqual(self.slurm("squares", *LAYOUT).splitlines()[3:],
+                         (self.home / "s.sh").read_text().splitlines()[3:])
+
+    def test_what_sbatch_says_is_told(self):
+        self.fake("sbatch", 'echo "sbatch: error: invalid partition" >&2; exit 1\n')
+        self.assertIn("invalid partition", self.slurm("squares", *LAYOUT, "--submit", status=3))
+
+
+class Life(Case):
+    """A script between its Slurm and its ranks."""
+
+    def script(self, *more):
+        self.fake("scontrol", f'echo "$*" >>{self.home}/asked\n')
+        (self.home / "s.sh").write_text(self.slurm("squares", *LAYOUT, *more))
+        self.fake("srun", f'echo "$@" >{self.home}/started\ntrap "echo saved; sleep 0.3; exit 75" USR1\n'
+                          f'touch {self.home}/ready\n[[ -z $END ]] || exit "$END"\n'
+                          'for i in {1..300}; do sleep 0.1; done\n')
+
+    def start(self, **variables):
+        process = subprocess.Popen(["bash", "s.sh"], cwd=self.home, text=True, stdout=subprocess.PIPE,
+                                   env=self.environment(SLURM_JOB_ID="17", **{"END": "", **variables}))
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.kill)
+        return process
+
+    def asked(self):
+        file = self.home / "asked"
+        return file.read_text() if file.exists() else ""
+
+    def test_its_status_is_that_of_the_ranks(self):
+        self.script("--requeue")
+        for status in (0, 3, 137):
+            self.assertEqual(self.start(END=str(status)).wait(20), status)
+        self.assertEqual(self.asked(), "")
+        self.assertIn(f"{CLEAVE} run squares --threads 4 --checkpoint results/squares-j17.checkpoint --resume",
+                      (self.home / "started").read_text())
+
+    def test_a_signal_reaches_the_ranks_and_the_job_starts_again(self):
+        for more, asked in (((), ""), (("--requeue",), "requeue 17\n")):
+            self.script(*more)
+            process = self.start()
+            self.until((self.home / "ready").exists)
+            process.send_signal(signal.SIGUSR1)
+            time.sleep(0.1)
+            process.send_signal(signal.SIGUSR1) # while it waits for the ranks to save
+            self.assertEqual(process.wait(20), 75)
+            self.assertIn("saved", process.stdout.read())
+            self.assertEqual(self.asked(), asked)
+            (self.home / "ready").unlink()
+
+    def test_a_job_that_comes_no_further_ends(self):
+        self.script("--requeue")
+        self.assertEqual(self.start(END="75", SLURM_RESTART_COUNT="98").wait(20), 75)
+        self.assertEqual(self.asked(), "requeue 17\n")
+        self.assertEqual(self.start(END="75", SLURM_RESTART_COUNT="99").wait(20), 75)
+        self.assertEqual(self.asked(), "requeue 17\n")
+
+    def test_a_farm_goes_on_by_its_log(self):
+        (self.home / "list").write_text("true\n")
+        text = self.slurm("command", "-p", "tasks=list", *LAYOUT, "--requeue")
+        self.assertIn('-p joblog="$state" -p resume=true', text)
+        self.assertNotIn("--checkpoint", text)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[2:]])
