@@ -140,6 +140,8 @@ std::string batch_script(const BatchRun& run) {
   std::string text = batch_head(run.request, run.notes, run.folder) + "\n";
   if (run.as_root)
     text += "export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1\n\n";
+  if (!run.by_mpirun) // whose other way, a tree, now and then loses a rank in MPI_Init
+    text += "export SLURM_PMIX_FENCE=ring # else a rank may die in MPI_Init: docs/clusters.md\n\n";
   text += job_lines(run) + state_lines(run) + trap_lines + command_line(run) + " &\n";
   text += std::string("launcher=$!\n") + wait_lines + "\n" + requeue_lines(run);
   return text + "exit \"$status\"\n";

@@ -57,6 +57,7 @@ TEST(BatchScript, TellsSrunTheCpusOfATaskAgainAndBinds) {
                     HasSubstr("srun --mpi=pmix -N 2 -n 8 --ntasks-per-node=4 -c 3 "
                               "--cpu-bind=cores"),
                     HasSubstr("/opt/cleave run ep.toml --threads 3 &\n")));
+  EXPECT_THAT(text, HasSubstr("export SLURM_PMIX_FENCE=ring"));
   EXPECT_THAT(text, AllOf(Not(HasSubstr("requeue")), Not(HasSubstr("checkpoint")),
                           Not(HasSubstr("AS_ROOT"))));
 }

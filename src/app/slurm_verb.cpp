@@ -180,7 +180,10 @@ std::string signal_of(const SlurmRequest& request, const std::string& time) {
   return "B:USR1@" + std::to_string(notice);
 }
 
+/// Of the job file; of several, what they do.
 std::string default_name(std::span<const Plan> plans) {
+  if (plans.size() == 1 && !plans.front().job_file.file.empty())
+    return fs::path(plans.front().job_file.file).stem().string();
   const bool one = std::ranges::all_of(
       plans, [&](const Plan& plan) { return plan.workload == plans.front().workload; });
   return one ? plans.front().workload : "cleave";
