@@ -1,5 +1,6 @@
 // The doctor of cleave/layout.hpp: one small function a symptom.
-#include "cleave/layout.hpp"
+#include "doctor.hpp"
+
 #include "words.hpp"
 
 #include <algorithm>
@@ -12,12 +13,9 @@ namespace cleave {
 namespace {
 
 using Severity = Finding::Severity;
+using doctor::counted;
 
 constexpr std::uint64_t small_shm_bytes = std::uint64_t{128} << 20;
-
-std::string counted(std::int64_t count, const std::string& noun) {
-  return std::to_string(count) + ' ' + noun + (count == 1 ? "" : "s");
-}
 
 const NodePlace& node_of(const Layout& layout, const RankPlace& rank) {
   return layout.nodes()[static_cast<std::size_t>(rank.node)];
@@ -27,29 +25,28 @@ int node_count(const Layout& layout) {
   return static_cast<int>(layout.nodes().size());
 }
 
+/// Cores of a node that Slurm has given to the job; as many as it has where nothing is known.
+int allocated_cores(const Layout& layout, const NodePlace& node) {
+  const SlurmFacts& slurm = layout.facts().slurm;
+  if (slurm.cpus == 0 || slurm.nodes == 0)
+    return node.cores;
+  const int cpus_of_core = std::max(1, node.cpus / std::max(node.cores, 1));
+  return std::max(1, slurm.cpus / slurm.nodes / cpus_of_core);
+}
+
 /// Fewest cores that a node of the job has for it.
 int cores_everywhere(const Layout& layout) {
   int fewest = layout.nodes().front().cores;
   for (const NodePlace& node : layout.nodes()) {
     const int quota =
         node.quota_cpus > 0 ? std::max(1, static_cast<int>(node.quota_cpus)) : node.cores;
-    fewest = std::min({fewest, node.cores, quota});
+    fewest = std::min({fewest, node.cores, quota, allocated_cores(layout, node)});
   }
   return fewest;
 }
 
-/// The command that starts `per_node` ranks of `threads` workers on every node, bound.
 std::string launch_line(const Layout& layout, int per_node, int threads) {
-  const int ranks = per_node * node_count(layout);
-  const std::string with_threads =
-      threads > 1 ? " PROGRAM --threads " + std::to_string(threads) : " PROGRAM";
-  if (layout.facts().under_slurm && !layout.facts().under_mpirun)
-    return "srun --mpi=pmix -n " + std::to_string(ranks) +
-           " --cpus-per-task=" + std::to_string(threads) + " --cpu-bind=cores" + with_threads;
-  if (node_count(layout) == 1)
-    return join(mpirun_line(ranks, threads, cores_everywhere(layout)), " ") + with_threads;
-  return "mpirun -q -n " + std::to_string(ranks) + " --map-by ppr:" + std::to_string(per_node) +
-         ":node:PE=" + std::to_string(threads) + " --bind-to core" + with_threads;
+  return doctor::launch_line(layout, node_count(layout), per_node, threads);
 }
 
 /// As many ranks a node as now, as far as they have a core each, with the threads that fit.
@@ -145,9 +142,11 @@ void find_shared_masks(const Layout& layout, std::vector<Finding>& found) {
                      fitting_line(layout)});
 }
 
-/// Cores that the launcher's binding leaves to nobody. A Slurm step owns no more than its masks.
+/// Cores that the launcher's binding leaves to nobody. A Slurm step owns no more than its masks,
+/// and what its job has is known.
 void find_idle_cores(const Layout& layout, std::vector<Finding>& found) {
-  if (layout.facts().under_slurm && !layout.facts().under_mpirun)
+  const LaunchFacts& facts = layout.facts();
+  if ((facts.under_slurm && !facts.under_mpirun) || facts.slurm.cpus > 0)
     return;
   for (int node = 0; node < node_count(layout); ++node) {
     const NodePlace& place = layout.nodes()[static_cast<std::size_t>(node)];
@@ -161,18 +160,6 @@ void find_idle_cores(const Layout& layout, std::vector<Finding>& found) {
                      launch_line(layout, ranks, cores_everywhere(layout) / ranks)});
     return;
   }
-}
-
-/// A rank that Slurm gave more CPUs than mpirun bound it to.
-void find_lost_slurm_cpus(const Layout& layout, std::vector<Finding>& found) {
-  const int given = layout.facts().slurm_cpus_per_task;
-  const auto short_of = [given](const RankPlace& rank) { return std::ssize(rank.cpus) < given; };
-  if (!layout.facts().under_mpirun || std::ranges::none_of(layout.ranks(), short_of))
-    return;
-  found.push_back({Severity::warning,
-                   "Slurm gives a task " + counted(given, "CPU") +
-                       " (SLURM_CPUS_PER_TASK), but mpirun bound ranks to fewer",
-                   "mpirun -q --map-by slot:PE=$SLURM_CPUS_PER_TASK --bind-to core PROGRAM"});
 }
 
 void find_quota(const Layout& layout, std::vector<Finding>& found) {
@@ -251,14 +238,35 @@ void find_small_shm(const Layout& layout, std::vector<Finding>& found) {
 
 } // namespace
 
-std::vector<Finding> findings(const Layout& layout) {
+namespace doctor {
+
+std::string counted(std::int64_t count, const std::string& noun) {
+  return std::to_string(count) + ' ' + noun + (count == 1 ? "" : "s");
+}
+
+std::string launch_line(const Layout& layout, int nodes, int per_node, int threads) {
+  const int ranks = per_node * nodes;
+  const std::string with_threads =
+      threads > 1 ? " PROGRAM --threads " + std::to_string(threads) : " PROGRAM";
+  if (layout.facts().under_slurm && !layout.facts().under_mpirun)
+    return "srun --mpi=pmix -n " + std::to_string(ranks) +
+           " --cpus-per-task=" + std::to_string(threads) + " --cpu-bind=cores" + with_threads;
+  if (nodes == 1)
+    return join(mpirun_line(ranks, threads, cores_everywhere(layout)), " ") + with_threads;
+  return "mpirun -q -n " + std::to_string(ranks) + " --map-by ppr:" + std::to_string(per_node) +
+         ":node:PE=" + std::to_string(threads) + " --bind-to core" + with_threads;
+}
+
+} // namespace doctor
+
+std::vector<Finding> findings(const Layout& layout, const Circumstances& circumstances) {
   std::vector<Finding> found;
   if (layout.nodes().empty())
     return found;
   find_oversubscription(layout, found);
   find_crowded_ranks(layout, found);
   find_shared_masks(layout, found);
-  find_lost_slurm_cpus(layout, found);
+  doctor::find_in_slurm(layout, circumstances, found);
   find_thread_pools(layout, found);
   find_unlike_nodes(layout, found);
   find_quota(layout, found);

@@ -1,5 +1,7 @@
 #include "machine.hpp"
 
+#include "cleave/slurm.hpp"
+
 #include <hwloc.h>
 #include <sched.h>
 #include <sys/statvfs.h>
@@ -229,7 +231,8 @@ LaunchFacts launch_facts() {
           .under_slurm = std::getenv("SLURM_JOB_ID") != nullptr,
           .slurm_cpus_per_task = number_in("SLURM_CPUS_PER_TASK"),
           .openmp_threads = number_in("OMP_NUM_THREADS"),
-          .openblas_threads = number_in("OPENBLAS_NUM_THREADS")};
+          .openblas_threads = number_in("OPENBLAS_NUM_THREADS"),
+          .slurm = slurm_facts()};
 }
 
 } // namespace cleave

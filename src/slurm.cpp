@@ -15,6 +15,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <ctime>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -52,9 +53,9 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
 
 // A process group of its own, no signal blocked or ignored on our account, and no standard stream
 // of ours: what it prints comes through a pipe.
-class Child {
+class SqueueProcess {
 public:
-  Child(std::vector<std::string> words, std::vector<std::string> environment) {
+  SqueueProcess(std::vector<std::string> words, std::vector<std::string> environment) {
     std::array<int, 2> ends{};
     if (pipe2(ends.data(), O_CLOEXEC) != 0)
       return;
@@ -82,9 +83,9 @@ public:
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&files);
   }
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
-  ~Child() {
+  SqueueProcess(const SqueueProcess&) = delete;
+  SqueueProcess& operator=(const SqueueProcess&) = delete;
+  ~SqueueProcess() {
     if (pid_ == 0)
       return;
     kill(-pid_, SIGKILL);
@@ -103,7 +104,7 @@ private:
   bool read_all(std::string& text, Clock::time_point until) {
     std::array<char, 4096> block; // NOLINT(*-member-init): only what was read is used
     for (;;) {
-      const ssize_t count = read(output_.get(), block.data(), block.size());
+      const ssize_t count = ::read(output_.get(), block.data(), block.size());
       if (count == 0)
         return true;
       if (count > 0)
@@ -137,23 +138,54 @@ private:
   pid_t pid_ = 0;
 };
 
-std::string variable(const char* name) {
+std::string text_in(const char* name) {
   const char* text = std::getenv(name);
   return text == nullptr ? "" : text;
 }
 
-std::optional<std::int64_t> number(std::string_view text) {
+std::optional<std::int64_t> whole_number(std::string_view text) {
   std::int64_t value = 0;
   const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
   const bool whole = failure == std::errc() && end == text.data() + text.size();
   return whole ? std::optional(value) : std::nullopt;
 }
 
+constexpr std::int64_t most_counted = 1 << 30;
+
+int count_in(const char* name) {
+  return static_cast<int>(
+      std::clamp<std::int64_t>(whole_number(text_in(name)).value_or(0), 0, most_counted));
+}
+
+// Of "4", a node, or "4(x2)", two.
+std::optional<std::int64_t> cpus_of_part(std::string_view part) {
+  std::optional<std::int64_t> nodes = 1;
+  if (const std::size_t times = part.find("(x"); times != std::string_view::npos) {
+    if (!part.ends_with(')'))
+      return std::nullopt;
+    nodes = whole_number(part.substr(times + 2, part.size() - times - 3));
+    part = part.substr(0, times);
+  }
+  const std::optional<std::int64_t> each = whole_number(part);
+  const auto sensible = [](const auto& count) {
+    return count && *count >= 0 && *count <= most_counted;
+  };
+  return sensible(nodes) && sensible(each) ? std::optional(*nodes * *each) : std::nullopt;
+}
+
+// Not by a daemon of mpirun on another node, which is in a step of its own.
+bool started_by_mpirun() {
+  std::string parent;
+  std::getline(std::ifstream("/proc/" + std::to_string(getppid()) + "/comm"), parent);
+  constexpr std::array<std::string_view, 4> launchers = {"mpirun", "mpiexec", "orterun", "prterun"};
+  return std::ranges::find(launchers, parent) != launchers.end();
+}
+
 // The number of one task of an array may be that of the whole array as well.
 std::string job_name() {
-  const std::string array = variable("SLURM_ARRAY_JOB_ID");
-  const std::string task = variable("SLURM_ARRAY_TASK_ID");
-  return array.empty() || task.empty() ? variable("SLURM_JOB_ID") : array + "_" + task;
+  const std::string array = text_in("SLURM_ARRAY_JOB_ID");
+  const std::string task = text_in("SLURM_ARRAY_TASK_ID");
+  return array.empty() || task.empty() ? text_in("SLURM_JOB_ID") : array + "_" + task;
 }
 
 std::string last_line(std::string_view text) {
@@ -165,18 +197,48 @@ std::string last_line(std::string_view text) {
 } // namespace
 
 std::optional<std::int64_t> slurm_job_end(std::chrono::milliseconds limit) {
-  if (variable("SLURM_JOB_ID").empty())
+  if (text_in("SLURM_JOB_ID").empty())
     return std::nullopt;
   const auto until = Clock::now() + limit;
-  Child squeue({"squeue", "-h", "-j", job_name(), "-o", "%e"}, squeue_environment());
+  SqueueProcess squeue({"squeue", "-h", "-j", job_name(), "-o", "%e"}, squeue_environment());
   if (const auto answer = squeue.answer(until))
     return slurm_time(last_line(*answer));
-  return number(variable("SLURM_JOB_END_TIME"));
+  return whole_number(text_in("SLURM_JOB_END_TIME"));
+}
+
+SlurmFacts slurm_facts() {
+  SlurmFacts facts;
+  facts.job = whole_number(text_in("SLURM_JOB_ID")).value_or(0);
+  if (facts.job == 0)
+    return facts;
+  facts.nodes = count_in("SLURM_JOB_NUM_NODES");
+  facts.tasks = count_in("SLURM_NTASKS");
+  facts.cpus = slurm_cpus(text_in("SLURM_JOB_CPUS_PER_NODE"));
+  facts.components = count_in("SLURM_HET_SIZE");
+  if (started_by_mpirun())
+    facts.tasks_around_mpirun = count_in("SLURM_STEP_NUM_TASKS");
+  facts.memory_mib = count_in("SLURM_MEM_PER_NODE");
+  if (facts.memory_mib == 0)
+    facts.memory_mib = std::int64_t{count_in("SLURM_MEM_PER_CPU")} * count_in("SLURM_CPUS_ON_NODE");
+  return facts;
+}
+
+int slurm_cpus(std::string_view text) {
+  std::int64_t cpus = 0;
+  while (!text.empty()) {
+    const std::string_view part = text.substr(0, text.find(','));
+    text.remove_prefix(std::min(part.size() + 1, text.size()));
+    const std::optional<std::int64_t> more = cpus_of_part(part);
+    if (!more)
+      return 0;
+    cpus = std::min(cpus + *more, most_counted);
+  }
+  return static_cast<int>(cpus);
 }
 
 std::string slurm_label() {
   const std::string job = job_name();
-  const std::int64_t requeued = number(variable("SLURM_RESTART_COUNT")).value_or(0);
+  const std::int64_t requeued = whole_number(text_in("SLURM_RESTART_COUNT")).value_or(0);
   const std::string attempt = requeued > 0 ? "-a" + std::to_string(requeued + 1) : "";
   // It becomes a part of a file's name.
   const bool plain = job.find_first_not_of("0123456789_") == std::string::npos;

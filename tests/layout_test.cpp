@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <numeric>
+#include <optional>
 
 namespace cleave {
 namespace {
@@ -198,6 +199,86 @@ TEST(Doctor, FindsSlurmCpusThatMpirunDoesNotUse) {
   const std::string text = diagnosis({{node(8)}, {rank({0}), rank({1})}, facts});
   EXPECT_THAT(text, HasSubstr("Slurm gives a task 4 CPUs"));
   EXPECT_THAT(text, HasSubstr("--map-by slot:PE=$SLURM_CPUS_PER_TASK"));
+}
+
+TEST(Doctor, FindsSlurmCpusThatSrunDidNotPassOn) {
+  const LaunchFacts facts{.under_slurm = true, .slurm_cpus_per_task = 4};
+  const std::string text = diagnosis({{node(8)}, {rank({0}), rank({1})}, facts});
+  EXPECT_THAT(text,
+              HasSubstr("warning: Slurm gives a task 4 CPUs (SLURM_CPUS_PER_TASK), but srun"));
+  EXPECT_THAT(text, HasSubstr("srun --mpi=pmix -c $SLURM_CPUS_PER_TASK --cpu-bind=cores PROGRAM"));
+  EXPECT_THAT(diagnosis({{node(8)}, {rank(first_cores(4), 4)}, facts}), IsEmpty());
+}
+
+/// A job of 2 nodes with 4 tasks of a CPU each on both.
+LaunchFacts in_a_job() {
+  LaunchFacts facts{.under_mpirun = true, .under_slurm = true};
+  facts.slurm = {.job = 17, .nodes = 2, .tasks = 8, .cpus = 8};
+  return facts;
+}
+
+TEST(Doctor, FindsAForgottenLauncherInASlurmJob) {
+  LaunchFacts facts = in_a_job();
+  facts.under_mpirun = false;
+  const std::string text = diagnosis({{node(4)}, {rank(first_cores(4))}, facts});
+  EXPECT_THAT(text,
+              HasSubstr("warning: the Slurm job has 8 CPUs on 2 nodes for 8 tasks, but 1 worker "
+                        "on 1 node computes"));
+  EXPECT_THAT(text, HasSubstr("srun --mpi=pmix -n 8 --cpus-per-task=1 --cpu-bind=cores PROGRAM\n"));
+}
+
+TEST(Doctor, FindsCpusOfASlurmJobThatAreIdle) {
+  LaunchFacts facts = in_a_job();
+  facts.slurm.tasks = facts.slurm_cpus_per_task = 4;
+  const std::vector<NodePlace> nodes = {node(64, "n1"), node(64, "n2")};
+  const std::vector<RankPlace> ranks = {rank(first_cores(4), 2), rank(first_cores(4), 2, 1)};
+  const std::string text = diagnosis({nodes, ranks, facts});
+  EXPECT_THAT(text, HasSubstr("note: the Slurm job has 8 CPUs on 2 nodes, but 4 workers on 2 nodes "
+                              "compute"));
+  EXPECT_THAT(text, HasSubstr("mpirun -q -n 2 --map-by ppr:1:node:PE=4 --bind-to core PROGRAM"));
+  EXPECT_EQ(text.find("64"), std::string::npos) << "other cores are not the job's:\n" << text;
+}
+
+TEST(Doctor, CountsTwoCpusOfACoreOnce) {
+  LaunchFacts facts = in_a_job();
+  facts.slurm.tasks = 2;
+  NodePlace two_threads = node(4, "n1");
+  two_threads.cpus = 8;
+  EXPECT_THAT(diagnosis({{two_threads}, {rank({0, 1}, 2), rank({2, 3}, 2)}, facts}), IsEmpty());
+}
+
+TEST(Doctor, FindsComponentsThatMpirunDoesNotUse) {
+  LaunchFacts facts{.under_mpirun = true, .under_slurm = true};
+  facts.slurm = {.job = 17, .components = 3};
+  const Layout by_mpirun_alone({node(2)}, {rank({0}), rank({1})}, facts);
+  EXPECT_THAT(diagnosis(by_mpirun_alone), HasSubstr("a heterogeneous job of 3 components"));
+  EXPECT_THAT(diagnosis(by_mpirun_alone), HasSubstr("srun --mpi=pmix --het-group=0-2 PROGRAM"));
+  facts.under_mpirun = false;
+  EXPECT_THAT(diagnosis({{node(2)}, {rank({0}), rank({1})}, facts}), IsEmpty());
+}
+
+TEST(Doctor, FindsSrunAroundMpirun) {
+  LaunchFacts facts{.under_mpirun = true, .under_slurm = true};
+  facts.slurm = {.job = 17, .tasks_around_mpirun = 4};
+  EXPECT_THAT(diagnosis({{node(2)}, {rank({0}), rank({1})}, facts}),
+              HasSubstr("warning: srun has started mpirun itself 4 times"));
+  facts.slurm.tasks_around_mpirun = 1; // srun --pty bash, for one
+  EXPECT_THAT(diagnosis({{node(2)}, {rank({0}), rank({1})}, facts}), IsEmpty());
+}
+
+TEST(Doctor, FindsTooLittleMemoryAndTime) {
+  LaunchFacts facts{.under_mpirun = true, .under_slurm = true};
+  facts.slurm = {.job = 17, .memory_mib = 1000};
+  const Layout layout({node(2)}, {rank({0}), rank({1})}, facts);
+  const auto found = [&](double mib, std::optional<std::int64_t> left_s) {
+    return described(findings(layout, {mib * 1024 * 1024, left_s}));
+  };
+  EXPECT_THAT(found(1000, 120), IsEmpty());
+  EXPECT_THAT(found(1000.1, {}), HasSubstr("warning: the root will hold up to 1001 MiB, and Slurm "
+                                           "gives its node 1000 MiB"));
+  EXPECT_THAT(found(1000.1, {}), HasSubstr("sbatch --mem=2002M"));
+  EXPECT_THAT(found(0, 119), HasSubstr("warning: Slurm ends this job in 119 s"));
+  EXPECT_THAT(found(0, -3), HasSubstr("in 0 s"));
 }
 
 TEST(Doctor, SpeaksOfSrunUnderSrun) {

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <string>
 #include <thread>
 
@@ -125,9 +126,45 @@ TEST_F(InAJob, ASilentSqueueIsKilledWithItsChildren) {
   EXPECT_FALSE(fs::exists(left));
 }
 
+TEST(SlurmCpus, AreThoseOfAllNodes) {
+  EXPECT_EQ(slurm_cpus("4"), 4);
+  EXPECT_EQ(slurm_cpus("2(x2),3"), 7);
+  EXPECT_EQ(slurm_cpus("128(x1000)"), 128'000);
+  for (const char* text : {"", "x", "2(x", "2(x)", "(x2)", "2(x2", "2(xa)", "-2", "2,,2",
+                           "99999999999999999999", "9999999999(x9999999999)"})
+    EXPECT_EQ(slurm_cpus(text), 0) << text;
+}
+
+TEST_F(InAJob, ItsFactsAreRead) {
+  const std::map<std::string, std::string> variables = {
+      {"SLURM_JOB_NUM_NODES", "2"},         {"SLURM_NTASKS", "4"},
+      {"SLURM_JOB_CPUS_PER_NODE", "4(x2)"}, {"SLURM_STEP_NUM_TASKS", "2"},
+      {"SLURM_MEM_PER_CPU", "100"},         {"SLURM_CPUS_ON_NODE", "4"},
+      {"SLURM_HET_SIZE", "nonsense"}};
+  for (const auto& [name, text] : variables)
+    setenv(name.c_str(), text.c_str(), 1);
+  const SlurmFacts facts = slurm_facts();
+  EXPECT_EQ(facts.job, 17);
+  EXPECT_EQ(facts.nodes, 2);
+  EXPECT_EQ(facts.tasks, 4);
+  EXPECT_EQ(facts.cpus, 8);
+  EXPECT_EQ(facts.components, 0);
+  EXPECT_EQ(facts.tasks_around_mpirun, 0) << "mpirun has not started this test";
+  EXPECT_EQ(facts.memory_mib, 400);
+  setenv("SLURM_MEM_PER_NODE", "900", 1);
+  EXPECT_EQ(slurm_facts().memory_mib, 900);
+  unsetenv("SLURM_MEM_PER_NODE");
+  for (const auto& [name, text] : variables)
+    unsetenv(name.c_str());
+}
+
 TEST(OutsideOfAJob, NobodyIsAsked) {
   unsetenv("SLURM_JOB_ID");
   EXPECT_EQ(slurm_job_end(), std::nullopt);
+  EXPECT_EQ(slurm_label(), "");
+  setenv("SLURM_NTASKS", "4", 1);
+  EXPECT_EQ(slurm_facts().tasks, 0);
+  unsetenv("SLURM_NTASKS");
 }
 
 } // namespace

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,17 @@ struct NodePlace {
   std::string cpu_model;
 };
 
+/// What Slurm says of the job around a launch. 0: not told, or there is none.
+struct SlurmFacts {
+  std::int64_t job = 0;        ///< its number
+  int nodes = 0;               ///< of the job
+  int tasks = 0;               ///< of the job, or of the step of srun that the ranks are
+  int cpus = 0;                ///< of the job, on all its nodes together
+  int components = 0;          ///< of a heterogeneous job
+  int tasks_around_mpirun = 0; ///< of the step of srun that mpirun itself is in
+  std::int64_t memory_mib = 0; ///< that the job may use on the root's node
+};
+
 /// How the launch came about.
 struct LaunchFacts {
   bool under_mpirun = false;
@@ -37,6 +49,7 @@ struct LaunchFacts {
   int slurm_cpus_per_task = 0; ///< 0: not set
   int openmp_threads = 0;      ///< OMP_NUM_THREADS; 0: not set
   int openblas_threads = 0;    ///< OPENBLAS_NUM_THREADS; 0: not set
+  SlurmFacts slurm{};
 };
 
 /// Who runs where. A value: made by discover(), readable everywhere.
@@ -85,14 +98,23 @@ struct Finding {
   std::string mend; ///< a command line or setting; PROGRAM stands for the user's own
 };
 
+/// What is known beside a layout of the work that is to be done in it.
+struct Circumstances {
+  double memory_bytes = 0;                  ///< that the root will hold
+  std::optional<std::int64_t> seconds_left; ///< until Slurm ends the job; nothing: not known
+};
+
 /// The doctor: what is odd about a layout, warnings first. Pure; local; thread-safe.
 ///
 /// Warnings: more workers than cores; threads that share cores because the launcher bound their
 /// rank; ranks that share cores; a quota that the workers exceed; foreign thread pools
-/// (OMP_NUM_THREADS, OPENBLAS_NUM_THREADS) that together exceed the cores; unlike nodes.
+/// (OMP_NUM_THREADS, OPENBLAS_NUM_THREADS) that together exceed the cores; unlike nodes. In a Slurm
+/// job: ranks that got fewer CPUs than a task has; fewer workers than tasks; components that mpirun
+/// does not use; mpirun started several times by srun; too little memory or time.
 /// Notes: ranks that are not bound; cores that no rank may use; a quota below the cores; a small
 /// /dev/shm. What cannot be seen from inside a job, N singletons, is Session's to refuse.
-[[nodiscard]] std::vector<Finding> findings(const Layout& layout);
+[[nodiscard]] std::vector<Finding> findings(const Layout& layout,
+                                            const Circumstances& circumstances = {});
 
 /// "0-3,8" for {0,1,2,3,8}. `cpus` ascending. Local, thread-safe.
 [[nodiscard]] std::string cpu_list(const std::vector<int>& cpus);

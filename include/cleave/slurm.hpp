@@ -2,6 +2,8 @@
 /// What Slurm says of the job that this process runs in. Makes no MPI call.
 #pragma once
 
+#include "cleave/layout.hpp"
+
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -23,6 +25,14 @@ slurm_job_end(std::chrono::milliseconds limit = std::chrono::seconds(5));
 /// array, "j17-a2" for the second attempt of a job that was requeued; empty outside of one. Local,
 /// thread-safe unless another thread changes the environment.
 [[nodiscard]] std::string slurm_label();
+
+/// What the environment says of the job around this process, a rank. Local, thread-safe unless
+/// another thread changes the environment.
+[[nodiscard]] SlurmFacts slurm_facts();
+
+/// 7 for "2(x2),3": CPUs on all nodes, as in SLURM_JOB_CPUS_PER_NODE; 0 for any other text. Local,
+/// thread-safe.
+[[nodiscard]] int slurm_cpus(std::string_view text);
 
 /// Seconds since 1970 of a time as Slurm prints it, "2026-11-29T12:00:00", read as UTC; nothing for
 /// any other text, such as "N/A" and "UNLIMITED". Local, thread-safe.

@@ -29,6 +29,22 @@ Json layout_counts(const Layout& layout) {
           {"threads", layout.threads()}};
 }
 
+// What is not known is null.
+Json slurm_object(const LaunchFacts& facts, const Circumstances& circumstances) {
+  const SlurmFacts& slurm = facts.slurm;
+  if (slurm.job == 0)
+    return {};
+  const auto known = [](std::int64_t value) { return value > 0 ? Json(value) : Json(); };
+  return {
+      {"job", slurm.job},
+      {"nodes", known(slurm.nodes)},
+      {"tasks", known(slurm.tasks)},
+      {"cpus_per_task", known(facts.slurm_cpus_per_task)},
+      {"cpus", known(slurm.cpus)},
+      {"memory_mib", known(slurm.memory_mib)},
+      {"seconds_left", circumstances.seconds_left ? Json(*circumstances.seconds_left) : Json()}};
+}
+
 // A broken text must not cost the whole object: what is no UTF-8 is replaced.
 std::string dump(const Json& object) {
   return object.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -84,7 +100,8 @@ std::string error_json(const Error& error) {
   return dump(Json{{"error", error_object(error)}});
 }
 
-std::string layout_json(const Layout& layout, const std::string& data_path) {
+std::string layout_json(const Layout& layout, const std::string& data_path,
+                        const Circumstances& circumstances) {
   Json nodes = Json::array();
   for (const NodePlace& node : layout.nodes())
     nodes.push_back({{"name", node.name},
@@ -103,7 +120,7 @@ std::string layout_json(const Layout& layout, const std::string& data_path) {
                      {"cpus", cpu_list(rank.cpus)},
                      {"cores", rank.cores.size()}});
   Json found = Json::array();
-  for (const Finding& finding : findings(layout))
+  for (const Finding& finding : findings(layout, circumstances))
     found.push_back(
         {{"severity", finding.severity == Finding::Severity::warning ? "warning" : "note"},
          {"what", finding.what},
@@ -115,6 +132,7 @@ std::string layout_json(const Layout& layout, const std::string& data_path) {
                  {"oversubscribed", layout.oversubscribed()},
                  {"nodes", nodes},
                  {"ranks", ranks},
+                 {"slurm", slurm_object(layout.facts(), circumstances)},
                  {"findings", found}};
   if (!data_path.empty())
     object["data_path"] = data_path;

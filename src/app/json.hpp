@@ -17,6 +17,7 @@ namespace cleave::app {
 [[nodiscard]] std::string error_json(const Error& error);
 
 /// Nodes, ranks and findings. @param data_path added when not empty
-[[nodiscard]] std::string layout_json(const Layout& layout, const std::string& data_path);
+[[nodiscard]] std::string layout_json(const Layout& layout, const std::string& data_path,
+                                      const Circumstances& circumstances);
 
 } // namespace cleave::app

@@ -7,6 +7,7 @@
 #include "cleave/pool.hpp"
 #include "cleave/run.hpp"
 #include "cleave/session.hpp"
+#include "cleave/slurm.hpp"
 #include "command.hpp"
 #include "ending.hpp"
 #include "interruption.hpp"
@@ -125,14 +126,27 @@ int run_job(const Comm& comm, const Command& command, const std::vector<Workload
   return report.status;
 }
 
+// Until Slurm ends the job around us.
+std::optional<std::int64_t> seconds_left() {
+  const std::optional<std::int64_t> end_s = slurm_job_end(std::chrono::seconds(2));
+  if (!end_s)
+    return std::nullopt;
+  return *end_s - std::chrono::duration_cast<std::chrono::seconds>(
+                      std::chrono::system_clock::now().time_since_epoch())
+                      .count();
+}
+
 int show_layout(const Comm& comm, const Command& command) {
   PoolOptions options;
   options.threads = requested_threads(command.request);
   options.comm = comm.options();
   const Pool pool(comm, options);
   const std::string path = command.verbose || command.json ? pool.data_path() : "";
-  if (comm.is_root())
-    say(command.json ? layout_json(pool.layout(), path) : layout_text(pool.layout(), path));
+  if (comm.is_root()) {
+    const Circumstances circumstances{0, seconds_left()};
+    say(command.json ? layout_json(pool.layout(), path, circumstances)
+                     : layout_text(pool.layout(), path, circumstances));
+  }
   return 0;
 }
 

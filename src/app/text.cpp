@@ -66,9 +66,9 @@ std::string fact_lines(const std::string& heading, const Summary& facts) {
   return text;
 }
 
-std::string finding_lines(const Layout& layout, bool notes) {
+std::string finding_lines(const Layout& layout, const Circumstances& circumstances, bool notes) {
   std::string text;
-  for (const Finding& finding : findings(layout)) {
+  for (const Finding& finding : findings(layout, circumstances)) {
     const bool warning = finding.severity == Finding::Severity::warning;
     if (!warning && !notes)
       continue;
@@ -84,6 +84,21 @@ std::size_t measured(const RunReport& report) {
   const std::vector<Repetition>& run = report.timings.run;
   return static_cast<std::size_t>(std::ranges::count_if(
       run, [](const Repetition& repetition) { return !std::isnan(repetition.wall_s); }));
+}
+
+// What the job has, as far as it is known.
+std::string slurm_text(const SlurmFacts& slurm, const Circumstances& circumstances) {
+  std::vector<std::string> has;
+  for (const auto& [count, what] : {std::pair(slurm.nodes, "node"), std::pair(slurm.tasks, "task"),
+                                    std::pair(slurm.cpus, "CPU")})
+    if (count > 0)
+      has.push_back(counted(count, what));
+  if (slurm.memory_mib > 0)
+    has.push_back(bytes_text(static_cast<double>(slurm.memory_mib) * 1024 * 1024) + " a node");
+  if (circumstances.seconds_left)
+    has.push_back("ends in " + duration_text(static_cast<double>(
+                                   std::max<std::int64_t>(*circumstances.seconds_left, 0))));
+  return fmt::format("job {}", slurm.job) + (has.empty() ? "" : ": ") + join(has);
 }
 
 std::string time_text(const RunReport& report) {
@@ -123,7 +138,7 @@ std::string error_text(const Error& error, int rank) {
 
 std::string start_text(const RunStart& start, bool verbose) {
   std::string text = line("layout", start.layout.summary() + ", " + start.layout.shape());
-  text += finding_lines(start.layout, verbose);
+  text += finding_lines(start.layout, {start.memory_bytes, {}}, verbose);
   std::vector<std::string> parameters;
   for (const Fact& fact : start.parameters)
     parameters.push_back(fact.name + "=" + std::visit(FactText{}, fact.value));
@@ -179,8 +194,11 @@ std::string report_text(const RunReport& report, bool verbose) {
   return text;
 }
 
-std::string layout_text(const Layout& layout, const std::string& data_path) {
+std::string layout_text(const Layout& layout, const std::string& data_path,
+                        const Circumstances& circumstances) {
   std::string text = line("layout", layout.summary() + ", " + layout.shape());
+  if (layout.facts().slurm.job != 0)
+    text += line("slurm", slurm_text(layout.facts().slurm, circumstances));
   for (std::size_t n = 0; n < layout.nodes().size(); ++n) {
     const NodePlace& node = layout.nodes()[n];
     text += line(fmt::format("node {}", n),
@@ -196,7 +214,7 @@ std::string layout_text(const Layout& layout, const std::string& data_path) {
   }
   if (!data_path.empty())
     text += line("data path", data_path);
-  const std::string found = finding_lines(layout, true);
+  const std::string found = finding_lines(layout, circumstances, true);
   return text + (found.empty() ? line("doctor", "nothing odd") : found);
 }
 

@@ -27,7 +27,8 @@ namespace cleave::app {
 [[nodiscard]] std::string repetition_text(const Repetition& repetition, int index, bool warm_up);
 
 /// Who runs where, and all findings. @param data_path shown when not empty
-[[nodiscard]] std::string layout_text(const Layout& layout, const std::string& data_path);
+[[nodiscard]] std::string layout_text(const Layout& layout, const std::string& data_path,
+                                      const Circumstances& circumstances);
 
 /// The workloads, one a line.
 [[nodiscard]] std::string list_text(const std::vector<Workload>& workloads);
