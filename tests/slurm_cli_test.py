@@ -1,8 +1,10 @@
-"""cleave slurm: the scripts that it writes, what they do with stand-ins of Slurm, what it refuses.
+"""cleave slurm: the scripts that it writes, what they do with stand-ins of Slurm, what it refuses; and what cleave
+layout says in a Slurm job.
 
 slurm_cli_test.py CLEAVE [unittest arguments]
 """
 
+import json
 import os
 import re
 import shutil
@@ -187,6 +189,43 @@ class Life(Case):
         text = self.slurm("command", "-p", "tasks=list", *LAYOUT, "--requeue")
         self.assertIn('-p joblog="$state" -p resume=true', text)
         self.assertNotIn("--checkpoint", text)
+
+
+class Doctor(Case):
+    """cleave layout in what looks like a Slurm job."""
+
+    JOB = {"SLURM_JOB_ID": "17", "SLURM_JOB_NUM_NODES": "2", "SLURM_NTASKS": "4", "SLURM_MEM_PER_NODE": "2048",
+           "SLURM_JOB_CPUS_PER_NODE": "2(x2)"}
+
+    def layout(self, *arguments, **variables):
+        run = subprocess.run([CLEAVE, "layout", "--threads", "1", *arguments], cwd=self.home, text=True, timeout=50,
+                             capture_output=True, env=self.environment(**variables), check=True)
+        self.assertEqual(run.stderr, "")
+        return run.stdout
+
+    def test_it_knows_the_job_and_its_end(self):
+        self.fake("squeue", "date -d '+90 sec' +%FT%T\n")
+        text = self.layout(**self.JOB)
+        self.assertRegex(text, r"(?m)^slurm +job 17: 2 nodes, 4 tasks, 4 CPUs, 2 GiB a node, ends in 1 min \d+ s$")
+        self.assertRegex(text, r"warning +Slurm ends this job in \d+ s\n")
+        self.assertRegex(text, r"warning +the Slurm job has 4 CPUs on 2 nodes for 4 tasks, but 1 worker on 1 node "
+                               r"computes.*\n +mend: srun --mpi=pmix -n 4 --cpus-per-task=1")
+        job = json.loads(self.layout("--json", **self.JOB))["slurm"]
+        self.assertAlmostEqual(job.pop("seconds_left"), 85, delta=6)
+        self.assertEqual(job, {"job": 17, "nodes": 2, "tasks": 4, "cpus_per_task": None, "cpus": 4,
+                               "memory_mib": 2048})
+
+    def test_a_slurm_that_does_not_answer_is_no_hindrance(self):
+        self.fake("squeue", "sleep 40\n")
+        begun = time.monotonic()
+        self.assertRegex(self.layout(**self.JOB), r"(?m)2 GiB a node$")
+        self.assertLess(time.monotonic() - begun, 20)
+
+    def test_outside_of_a_job_nobody_is_asked(self):
+        self.fake("squeue", f"touch {self.home}/asked\n")
+        self.assertNotIn("slurm", self.layout())
+        self.assertIsNone(json.loads(self.layout("--json"))["slurm"])
+        self.assertFalse((self.home / "asked").exists())
 
 
 if __name__ == "__main__":
