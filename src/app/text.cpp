@@ -25,7 +25,7 @@ std::string counted(double n, const std::string& what) {
 std::string bytes_text(double bytes) {
   const char* const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
   int unit = 0;
-  for (; bytes >= 1024 && unit < 4; ++unit)
+  for (; bytes >= 1000 && unit < 4; ++unit) // three digits at most
     bytes /= 1024;
   return fmt::format("{:.3g} {}", bytes, units[unit]);
 }
