@@ -182,6 +182,10 @@ bool exists(hid_t parent, const char* name) {
   return checked(H5Lexists(parent, name, H5P_DEFAULT), std::string("look for ") + name) > 0;
 }
 
+bool has_attribute(hid_t object, const char* name) {
+  return checked(H5Aexists(object, name), std::string("look for attribute ") + name) > 0;
+}
+
 Dataset create_dataset(hid_t parent, const char* name, hid_t type, const Shape& shape,
                        const void* fill) {
   const Properties creation = properties(H5P_DATASET_CREATE);

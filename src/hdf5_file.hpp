@@ -117,6 +117,7 @@ void flush(const File& file);
 [[nodiscard]] Group open_group(const File& file, const char* name);
 [[nodiscard]] Dataset open_dataset(hid_t parent, const char* name);
 [[nodiscard]] bool exists(hid_t parent, const char* name);
+[[nodiscard]] bool has_attribute(hid_t object, const char* name);
 
 /// Creates a contiguous dataset whose space is on the disk, filled, when this returns.
 /// @param fill one value in the file's type; nullptr: zeros

@@ -3,6 +3,7 @@
 #include "cleave/error.hpp"
 #include "hdf5_file.hpp"
 #include "new_file.hpp"
+#include "store_checksum.hpp"
 #include "store_create.hpp"
 #include "store_format.hpp"
 
@@ -119,11 +120,16 @@ public:
     std::fill(schedules_.begin() + row, schedules_.end(), schedule);
   }
 
-  /// The order that makes a row whole or absent: numbers, flush, state, flush.
+  /// The order that makes a row whole or absent: numbers and their sum, flush, state, flush.
   void commit(const hdf5::File& file, int row, const Repetition& repetition) {
     row_ = static_cast<hsize_t>(row);
     repetition_ = &repetition;
+    sum_ = {};
     format::each_variable(*this);
+    sum_.add(std::string_view(repetition.schedule_used));
+    sum_.add(static_cast<std::uint8_t>(repetition.state));
+    const std::uint64_t sum = sum_.value();
+    write(format::row_sum, std::span(&sum, 1));
     hdf5::flush(file);
     of_run(format::rep_state, &Repetition::state);
     hdf5::flush(file);
@@ -133,26 +139,26 @@ public:
   template <class T>
   void of_run(const format::Label& label, T Repetition::*member) {
     const auto value = static_cast<format::stored_t<T>>(repetition_->*member);
-    write(label, &value);
+    write(label, std::span(&value, 1));
   }
   void of_run(const format::Label& label, double Repetition::*member) {
     const bool done = repetition_->state == RepState::done;
     const double value =
         member == &Repetition::wall_s && !done ? not_measured : repetition_->*member;
-    write(label, &value);
+    write(label, std::span(&value, 1));
   }
   template <class T>
   void of_ranks(const format::Label& label, T RankTimes::*member) {
     std::vector<T> values;
     for (const RankTimes& rank : repetition_->ranks)
       values.push_back(rank.*member);
-    write(label, values.data());
+    write(label, std::span<const T>(values));
   }
   void of_ranks(const format::Label& label, std::array<double, phase_count> RankTimes::*member) {
     std::vector<double> values;
     for (const RankTimes& rank : repetition_->ranks)
       values.insert(values.end(), (rank.*member).begin(), (rank.*member).end());
-    write(label, values.data());
+    write(label, std::span<const double>(values));
   }
   void of_ranks(const format::Label& label, std::vector<double> RankTimes::*member) {
     std::vector<double> values;
@@ -160,16 +166,17 @@ public:
       values.insert(values.end(), (rank.*member).begin(), (rank.*member).end());
       values.resize(values.size() + threads_ - (rank.*member).size(), not_measured);
     }
-    write(label, values.data());
+    write(label, std::span<const double>(values));
   }
 
 private:
   template <class T>
-  void write(const format::Label& label, const T* values) {
+  void write(const format::Label& label, std::span<const T> values) {
     const auto [place, fresh] = datasets_.try_emplace(label.name);
     if (fresh)
       place->second = hdf5::open_dataset(in_.get(), label.name);
-    hdf5::write_row(place->second, row_, hdf5::Number<T>::in_memory(), values);
+    hdf5::write_row(place->second, row_, hdf5::Number<T>::in_memory(), values.data());
+    sum_.add(values);
   }
 
   std::string group_;
@@ -181,6 +188,7 @@ private:
   std::map<std::string, hdf5::Dataset> datasets_;
   hsize_t row_ = 0;
   const Repetition* repetition_ = nullptr; // while commit() runs
+  format::ChainedSum sum_;                 // of what it has written
 };
 
 } // namespace

@@ -1,5 +1,6 @@
 #include "store_create.hpp"
 
+#include "store_checksum.hpp"
 #include "store_format.hpp"
 
 #include <array>
@@ -49,6 +50,11 @@ public:
   template <class T>
   void of_run(const Label& label, T Repetition::*) {
     make<stored_t<T>>(label, {rows_}, {&rep_});
+  }
+  void row_sums() {
+    const Dataset dataset = hdf5::create_dataset(
+        group_.get(), row_sum.name, Number<std::uint64_t>::in_file(), {rows_}, &no_row);
+    finish(dataset, row_sum, {&rep_});
   }
   template <class T>
   void of_ranks(const Label& label, T RankTimes::*) {
@@ -168,6 +174,7 @@ void make_group(const hdf5::File& file, const char* name, int rows, const RunInf
   group.describe_run(info);
   each_variable(group);
   group.of_run(rep_state, &Repetition::state);
+  group.row_sums();
   group.write_layout(info);
   group.finish();
 }
@@ -193,6 +200,7 @@ hdf5::File create(const RunInfo& info, const StoreOptions& options) {
   if (options.warm_ups > 0)
     make_group(file, "warm_up", options.warm_ups, info);
   write_provenance(file, info);
+  write_sum(file, info_sum, stored_sum(file));
   return file;
 }
 

@@ -9,7 +9,7 @@
 namespace cleave::format {
 
 inline constexpr const char* name = "cleave-timings";
-inline constexpr const char* version = "1.0";
+inline constexpr const char* version = "1.1";
 inline constexpr int major = 1;
 
 /// What a variable is called and means.
@@ -35,6 +35,12 @@ using stored_t = typename Stored<T>::type;
 /// The variable that marks a row as whole: the last to be written.
 inline constexpr Label rep_state = {"rep_state", "1", "state of the repetition's row",
                                     "empty done wrong_answer interrupted resumed"};
+/// The sum of a row: of its variables below in their order, of its schedule and of its state.
+inline constexpr Label row_sum = {"row_xxh3", "1",
+                                  "XXH3-64 of the row's numbers, schedule_used and rep_state"};
+inline constexpr std::uint64_t no_row = 0x2d06800538d394c2; ///< XXH3-64 of nothing: not written
+/// The sum of the rest, an attribute.
+inline constexpr const char* info_sum = "info_xxh3";
 /// The text variable, which cannot be changed in place.
 inline constexpr Label schedule_used = {"schedule_used", "1",
                                         "schedule of the repetition: what auto chose"};

@@ -1,9 +1,11 @@
 #include "cleave/store.hpp"
 #include "hdf5_file.hpp"
+#include "store_checksum.hpp"
 #include "store_format.hpp"
 #include "store_vetted.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -16,7 +18,8 @@ namespace fs = std::filesystem;
 class RowReader {
 public:
   RowReader(const hdf5::File& file, const char* group, std::uintmax_t file_bytes)
-      : group_(hdf5::open_group(file, group)), rows_(length_of(group_.get(), "rep", file_bytes)),
+      : name_(group), group_(hdf5::open_group(file, group)),
+        rows_(length_of(group_.get(), "rep", file_bytes)),
         ranks_(length_of(group_.get(), "rank", file_bytes)),
         threads_(length_of(group_.get(), "thread", file_bytes)),
         nodes_(length_of(group_.get(), "node", file_bytes)), file_bytes_(file_bytes) {
@@ -24,10 +27,14 @@ public:
       throw hdf5::Failure("the file has other phases");
   }
 
+  [[nodiscard]] std::size_t rows() const { return rows_; }
+
   /// The committed rows. @param rank_threads threads of each rank
-  std::vector<Repetition> read(const std::vector<int>& rank_threads) {
+  /// @param summed whether the file has sums of its rows
+  std::vector<Repetition> read(const std::vector<int>& rank_threads, bool summed) {
     require_room({rows_, ranks_, std::max(phase_count, threads_)});
     repetitions_.resize(rows_);
+    sums_.resize(rows_);
     for (Repetition& repetition : repetitions_)
       for (std::size_t rank = 0; rank < ranks_; ++rank)
         repetition.ranks.emplace_back().thread_busy_s.resize(
@@ -37,6 +44,8 @@ public:
     const auto texts = hdf5::read_strings(group_.get(), format::schedule_used.name, {rows_});
     for (std::size_t row = 0; row < rows_; ++row)
       repetitions_[row].schedule_used = texts[row];
+    if (summed)
+      require_sums();
     std::erase_if(repetitions_, [](const Repetition& r) { return r.state == RepState::empty; });
     return std::move(repetitions_);
   }
@@ -68,6 +77,8 @@ public:
   template <class T>
   void of_run(const format::Label& label, T Repetition::*member) {
     const auto values = hdf5::read_numbers<format::stored_t<T>>(group_.get(), label.name, {rows_});
+    if (&label != &format::rep_state)
+      add_to_sums(std::span(values));
     for (std::size_t row = 0; row < rows_; ++row) {
       refuse_unknown_flag(label, static_cast<double>(values[row]));
       repetitions_[row].*member = static_cast<T>(values[row]);
@@ -76,6 +87,7 @@ public:
   template <class T>
   void of_ranks(const format::Label& label, T RankTimes::*member) {
     const auto values = hdf5::read_numbers<T>(group_.get(), label.name, {rows_, ranks_});
+    add_to_sums(std::span(values));
     auto value = values.begin();
     for (Repetition& repetition : repetitions_)
       for (RankTimes& rank : repetition.ranks)
@@ -93,12 +105,49 @@ private:
   void read_lists(const format::Label& label, std::size_t width, List RankTimes::*member) {
     const auto values =
         hdf5::read_numbers<double>(group_.get(), label.name, {rows_, ranks_, width});
+    add_to_sums(std::span(values));
     auto value = values.begin();
     for (Repetition& repetition : repetitions_)
       for (RankTimes& rank : repetition.ranks) {
         std::copy_n(value, (rank.*member).size(), (rank.*member).begin());
         value += static_cast<std::ptrdiff_t>(width);
       }
+  }
+
+  template <class T>
+  void add_to_sums(std::span<const T> values) {
+    for (std::size_t row = 0; row < rows_; ++row)
+      sums_[row].add(values.subspan(row * (values.size() / rows_), values.size() / rows_));
+  }
+
+  void require_sums() {
+    const auto stated =
+        hdf5::read_numbers<std::uint64_t>(group_.get(), format::row_sum.name, {rows_});
+    for (std::size_t row = 0; row < rows_; ++row) {
+      Repetition& repetition = repetitions_[row];
+      if (repetition.state == RepState::empty && stated[row] == format::no_row)
+        continue;
+      sums_[row].add(std::string_view(repetition.schedule_used));
+      const std::optional<RepState> state = state_of(sums_[row], stated[row]);
+      if (!state || (repetition.state != RepState::empty && repetition.state != *state))
+        throw hdf5::Failure("repetition " + std::to_string(row) + " of " + name_ +
+                            " does not fit its checksum");
+      repetition.state = *state; // a row whose writer was killed before the state is whole
+    }
+  }
+
+  /// The state with which a row has the sum that it states.
+  static std::optional<RepState> state_of(const format::ChainedSum& of_numbers,
+                                          std::uint64_t stated) {
+    const std::string_view words = format::rep_state.flag_meanings;
+    const auto last = std::count(words.begin(), words.end(), ' ');
+    for (std::uint8_t state = 1; state <= last; ++state) {
+      format::ChainedSum sum = of_numbers;
+      sum.add(state);
+      if (sum.value() == stated)
+        return static_cast<RepState>(state);
+    }
+    return std::nullopt;
   }
 
   [[nodiscard]] std::vector<int> numbers(const char* name, std::size_t end) const {
@@ -126,6 +175,7 @@ private:
       throw hdf5::Failure(std::string("dataset ") + label.name + " holds an unknown value");
   }
 
+  std::string name_;
   hdf5::Group group_;
   std::size_t rows_;
   std::size_t ranks_;
@@ -133,6 +183,7 @@ private:
   std::size_t nodes_;
   std::uintmax_t file_bytes_;
   std::vector<Repetition> repetitions_;
+  std::vector<format::ChainedSum> sums_; // by row
 };
 
 std::map<std::string, std::string> read_provenance(const hdf5::File& file) {
@@ -143,18 +194,36 @@ std::map<std::string, std::string> read_provenance(const hdf5::File& file) {
   return facts;
 }
 
+RunInfo read_info(const hdf5::File& file, const RowReader& run) {
+  RunInfo info;
+  run.read_layout(info);
+  info.config_hash = hdf5::read_text_attribute(file.get(), "config_hash");
+  info.provenance = read_provenance(file);
+  return info;
+}
+
+std::optional<RowReader> warm_up_of(const hdf5::File& file, std::uintmax_t bytes) {
+  if (!hdf5::exists(file.get(), "warm_up"))
+    return std::nullopt;
+  return std::optional<RowReader>(std::in_place, file, "warm_up", bytes);
+}
+
 Timings read_open(const hdf5::File& file, std::uintmax_t bytes) {
   Timings timings;
   RowReader run(file, "run", bytes);
-  run.read_layout(timings.info);
-  timings.info.config_hash = hdf5::read_text_attribute(file.get(), "config_hash");
-  timings.info.provenance = read_provenance(file);
-  timings.run = run.read(timings.info.rank_threads);
-  if (hdf5::exists(file.get(), "warm_up")) {
-    RowReader warm_up(file, "warm_up", bytes);
+  timings.info = read_info(file, run);
+  std::optional<RowReader> warm_up = warm_up_of(file, bytes);
+  const bool summed = format::has_sum(file, format::info_sum);
+  if (summed)
+    format::require_sum(file, format::info_sum,
+                        format::sum_of(timings.info, run.rows(), warm_up ? warm_up->rows() : 0));
+  timings.run = run.read(timings.info.rank_threads, summed);
+  if (warm_up) {
     RunInfo same;
-    warm_up.read_layout(same);
-    timings.warm_up = warm_up.read(same.rank_threads);
+    warm_up->read_layout(same);
+    if (same.rank_threads != timings.info.rank_threads)
+      throw hdf5::Failure("warm_up has other threads than run");
+    timings.warm_up = warm_up->read(same.rank_threads, summed);
   }
   return timings;
 }
@@ -170,6 +239,13 @@ VettedReader into(Timings& timings) {
 }
 
 } // namespace
+
+std::uint64_t format::stored_sum(const hdf5::File& file) {
+  constexpr auto any_length = std::numeric_limits<std::uintmax_t>::max();
+  const RowReader run(file, "run", any_length);
+  const std::optional<RowReader> warm_up = warm_up_of(file, any_length);
+  return sum_of(read_info(file, run), run.rows(), warm_up ? warm_up->rows() : 0);
+}
 
 Timings read_timings(const fs::path& file) {
   Timings timings;

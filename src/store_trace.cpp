@@ -2,6 +2,7 @@
 #include "cleave/store.hpp"
 #include "hdf5_file.hpp"
 #include "new_file.hpp"
+#include "store_checksum.hpp"
 #include "store_vetted.hpp"
 
 #include <numeric>
@@ -11,14 +12,15 @@ namespace cleave {
 namespace {
 
 constexpr FileKind trace_kind = {"cleave-trace", 1, "trace"};
+constexpr const char* trace_sum = "columns_xxh3";
 
 /// Writes the columns of a trace, one value a chunk, on the dimension `chunk`.
 class TraceWriter {
 public:
   TraceWriter(const hdf5::File& file, std::span<const TraceRow> rows)
-      : file_(file.get()), rows_(rows), chunk_(numbered()) {
-    hdf5::write_text_attribute(file_, "format", trace_kind.format);
-    hdf5::write_text_attribute(file_, "format_version", "1.0");
+      : file_(file), rows_(rows), chunk_(numbered()) {
+    hdf5::write_text_attribute(file_.get(), "format", trace_kind.format);
+    hdf5::write_text_attribute(file_.get(), "format_version", "1.1");
   }
 
   template <class T>
@@ -27,19 +29,23 @@ public:
     values.reserve(rows_.size());
     for (const TraceRow& row : rows_)
       values.push_back(row.*member);
-    const auto dataset = hdf5::write_numbers<T>(file_, name, values, {values.size()});
+    sum_.add(std::span<const T>(values));
+    const auto dataset = hdf5::write_numbers<T>(file_.get(), name, values, {values.size()});
     label(dataset, units, long_name);
     hdf5::Dimension* const dimension = &chunk_;
     hdf5::describe(dataset, {&dimension, 1});
   }
 
-  void finish() const { chunk_.finish(); }
+  void finish() const {
+    chunk_.finish();
+    format::write_sum(file_, trace_sum, sum_.value());
+  }
 
 private:
   [[nodiscard]] hdf5::Dimension numbered() const {
     std::vector<std::int64_t> numbers(rows_.size());
     std::iota(numbers.begin(), numbers.end(), 0);
-    auto scale = hdf5::write_numbers<std::int64_t>(file_, "chunk", numbers, {numbers.size()});
+    auto scale = hdf5::write_numbers<std::int64_t>(file_.get(), "chunk", numbers, {numbers.size()});
     label(scale, "1", "row of the trace");
     return {std::move(scale), "chunk"};
   }
@@ -49,21 +55,23 @@ private:
     hdf5::write_text_attribute(dataset.get(), "long_name", long_name);
   }
 
-  hid_t file_;
+  const hdf5::File& file_;
   std::span<const TraceRow> rows_;
   hdf5::Dimension chunk_;
+  format::ChainedSum sum_;
 };
 
 /// Reads them back.
 class TraceReader {
 public:
   TraceReader(const hdf5::File& file, std::uintmax_t bytes)
-      : file_(file.get()), rows_(length_of(file_, "chunk", bytes / sizeof(std::int64_t))) {}
+      : file_(file), rows_(length_of(file.get(), "chunk", bytes / sizeof(std::int64_t))) {}
 
   template <class T>
   void column(const char* name, const char* /*units*/, const char* /*long_name*/,
               T TraceRow::*member) {
-    const auto values = hdf5::read_numbers<T>(file_, name, {rows_.size()});
+    const auto values = hdf5::read_numbers<T>(file_.get(), name, {rows_.size()});
+    sum_.add(std::span(values));
     for (std::size_t i = 0; i < rows_.size(); ++i) {
       if (!(values[i] >= T{} || std::is_floating_point_v<T>))
         throw hdf5::Failure(std::string("dataset ") + name + " holds " + std::to_string(values[i]));
@@ -71,11 +79,16 @@ public:
     }
   }
 
-  std::vector<TraceRow> finish() { return std::move(rows_); }
+  std::vector<TraceRow> finish() {
+    if (format::has_sum(file_, trace_sum))
+      format::require_sum(file_, trace_sum, sum_.value());
+    return std::move(rows_);
+  }
 
 private:
-  hid_t file_;
+  const hdf5::File& file_;
   std::vector<TraceRow> rows_;
+  format::ChainedSum sum_;
 };
 
 template <class Visitor>

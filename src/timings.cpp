@@ -29,8 +29,8 @@ struct StateTraits {
 
 } // namespace
 
-std::uint64_t checksum(std::span<const std::byte> bytes) noexcept {
-  return XXH3_64bits(bytes.data(), bytes.size());
+std::uint64_t checksum(std::span<const std::byte> bytes, std::uint64_t seed) noexcept {
+  return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
 }
 
 std::uint64_t checksum(std::istream& bytes) {

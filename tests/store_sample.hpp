@@ -6,6 +6,7 @@
 
 #include <bit>
 #include <cmath>
+#include <tuple>
 
 namespace cleave {
 
@@ -89,6 +90,35 @@ inline bool same(const Repetition& a, const Repetition& b) {
          a.state == b.state && a.verify == b.verify && a.checksum == b.checksum &&
          std::equal(a.ranks.begin(), a.ranks.end(), b.ranks.begin(), b.ranks.end(),
                     [](const RankTimes& x, const RankTimes& y) { return same(x, y); });
+}
+
+inline bool same(const RunInfo& a, const RunInfo& b) {
+  const auto numbers = [](const RunInfo& i) {
+    return std::tuple(i.work_items, i.tasks, i.ranks, i.threads, i.nodes, i.oversubscribed);
+  };
+  const auto texts = [](const RunInfo& i) {
+    return std::tie(i.workload, i.schedule, i.sync_method, i.summary_method, i.work_unit,
+                    i.config_hash, i.provenance);
+  };
+  const auto lists = [](const RunInfo& i) {
+    return std::tie(i.rank_threads, i.rank_node, i.rank_cpus, i.rank_pid, i.node_name);
+  };
+  return numbers(a) == numbers(b) && texts(a) == texts(b) && lists(a) == lists(b);
+}
+
+inline bool same(const Timings& a, const Timings& b) {
+  const auto rows = [](const std::vector<Repetition>& x, const std::vector<Repetition>& y) {
+    return std::equal(x.begin(), x.end(), y.begin(), y.end(),
+                      [](const Repetition& p, const Repetition& q) { return same(p, q); });
+  };
+  return same(a.info, b.info) && rows(a.warm_up, b.warm_up) && rows(a.run, b.run);
+}
+
+inline bool same(const TraceRow& a, const TraceRow& b) {
+  const auto all = [](const TraceRow& r) {
+    return std::tie(r.rep, r.rank, r.thread, r.first_task, r.tasks, r.begin_s, r.end_s);
+  };
+  return all(a) == all(b);
 }
 
 inline std::vector<TraceRow> sample_trace() {

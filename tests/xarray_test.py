@@ -4,6 +4,7 @@ PROBE is store_probe; its "sample" has numbers that are functions of (row, what,
 here. Also runs every example of docs/reading-results.md.
 """
 
+import ctypes
 import os
 import re
 import subprocess
@@ -81,6 +82,8 @@ EXPECTED = {
         -1,
     ),
 }
+SUMMED = ("wall barrier_skew clock_error rep_start_utc load1 verify checksum phase_time phase_begin thread_busy tasks_done "
+          "chunks_done bytes_in bytes_out involuntary_switches").split()
 TEXTS = {
     "rank_cpus": ["0-3", "4,6", "0"],
     "node_name": ["alpha", "bêta"],
@@ -128,7 +131,7 @@ class Readers(unittest.TestCase):
     def test_every_number_arrives(self):
         for run in self.each_engine("run.h5", "run"):
             self.assertEqual(SIZES, dict(run.sizes))
-            self.assertEqual(set(run.variables), set(EXPECTED) | set(TEXTS) | set(SIZES) | {"schedule_used"})
+            self.assertEqual(set(run.variables), set(EXPECTED) | set(TEXTS) | set(SIZES) | {"schedule_used", "row_xxh3"})
             for name, values in EXPECTED.items():
                 self.assertEqual(values.dtype, run[name].dtype, name)
                 np.testing.assert_array_equal(values, run[name].values, name)
@@ -160,7 +163,7 @@ class Readers(unittest.TestCase):
                 self.assertEqual(words, run[name].attrs["flag_meanings"])
                 self.assertEqual(list(range(len(words.split()))), list(run[name].attrs["flag_values"]))
         for root in self.each_engine("run.h5"):
-            self.assertEqual(("cleave-timings", "1.0"), (root.attrs["format"], root.attrs["format_version"]))
+            self.assertEqual(("cleave-timings", "1.1"), (root.attrs["format"], root.attrs["format_version"]))
             self.assertRegex(root.attrs["file_uuid"], "^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
             self.assertRegex(root.attrs["created_utc"], "^20[0-9-]{8}T[0-9:]{8}Z$")
             self.assertEqual("00112233445566aa", root.attrs["config_hash"])
@@ -183,6 +186,28 @@ class Readers(unittest.TestCase):
             self.assertEqual("s", trace.begin_s.attrs["units"])
         for trace in self.each_engine("empty.trace.h5"):
             self.assertEqual({"chunk": 0}, dict(trace.sizes))
+
+    def test_sums_are_what_the_format_says(self):
+        xxh3 = ctypes.CDLL("libxxhash.so.0").XXH3_64bits_withSeed
+        xxh3.restype, xxh3.argtypes = ctypes.c_uint64, (ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint64)
+
+        def chained(pieces):
+            total = 0
+            for piece in pieces:
+                total = xxh3(piece, len(piece), total)
+            return total
+
+        with h5py.File("run.h5") as file:
+            run = file["run"]
+            for row in range(10):
+                pieces = [run[name][row].tobytes() for name in SUMMED]
+                pieces += [run["schedule_used"].asstr()[row].encode(), run["rep_state"][row].tobytes()]
+                self.assertEqual(chained(pieces), run["row_xxh3"][row], row)
+            self.assertEqual([xxh3(b"", 0, 0)] * 2, list(run["row_xxh3"][10:]))
+        with h5py.File("run.trace.h5") as file:
+            columns = ("rep", "rank", "thread", "first_task", "tasks", "begin_s", "end_s")
+            self.assertEqual(f"{chained(file[name][:].tobytes() for name in columns):016x}",
+                             file.attrs["columns_xxh3"].decode().rstrip("\0"))
 
     def test_h5py_finds_contiguous_datasets_and_plain_attributes(self):
         with h5py.File("run.h5") as file:

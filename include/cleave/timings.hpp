@@ -103,7 +103,8 @@ struct Timings {
 };
 
 /// XXH3-64 of `bytes`. Local, thread-safe. https://xxhash.com
-[[nodiscard]] std::uint64_t checksum(std::span<const std::byte> bytes) noexcept;
+[[nodiscard]] std::uint64_t checksum(std::span<const std::byte> bytes,
+                                     std::uint64_t seed = 0) noexcept;
 /// The same of a stream's bytes up to its end, a block of them in memory at a time. Local.
 [[nodiscard]] std::uint64_t checksum(std::istream& bytes);
 
