@@ -1,6 +1,7 @@
 // The parts of the workload command: quoting, templates, rows, the environment and cores of a task,
 // the job log, output in order, and one process.
 #include "cleave/error.hpp"
+#include "cleave/timings.hpp"
 #include "command/child_process.hpp"
 #include "command/job_log.hpp"
 #include "command/ordered_output.hpp"
@@ -10,6 +11,7 @@
 #include "command/task_environment.hpp"
 #include "command/template.hpp"
 #include "command/worker_places.hpp"
+#include "damage.hpp"
 #include "job_run.hpp"
 #include "refusals.hpp"
 
@@ -19,6 +21,8 @@
 
 #include <filesystem>
 #include <fstream>
+#include <span>
+#include <sstream>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -199,14 +203,48 @@ JobRecord record(std::int64_t task, std::int64_t exit_value, const std::string& 
 
 TEST(JobLog, LinesComeBack) {
   const std::string line = to_line(record(7, -1, "a\tb 'c'"));
-  EXPECT_EQ(line, "7\tnode1\t1700000000.000\t0.250\t0\t12\t-1\t9\ta\tb 'c'\t3\t5000\n");
+  const std::string fields = "7\tnode1\t1700000000.000\t0.250\t0\t12\t-1\t9\ta\tb 'c'\t3\t5000";
+  EXPECT_EQ(line, fields + "\t" + hex16(checksum(std::as_bytes(std::span(fields)))) + "\n");
+  EXPECT_EQ(to_line(record(7, -1, "a\tb 'c'"), false), fields + "\n");
+  EXPECT_TRUE(parse_record(fields, false));
   const auto read = parse_record(line.substr(0, line.size() - 1));
   ASSERT_TRUE(read);
   EXPECT_EQ(read->command, "a\tb 'c'");
   EXPECT_EQ(to_line(*read), line);
   for (const char* text :
        {"", "7", "x\th\t1\t1\t0\t0\t0\t0\tc\t0\t0", "7\th\t1\t1\t0\t0\t0\t0\tc\t0"})
-    EXPECT_FALSE(parse_record(text)) << text;
+    EXPECT_FALSE(parse_record(text) || parse_record(text, false)) << text;
+}
+
+// Whatever byte changes: a line is refused, or a torn last one is left out.
+TEST_F(CommandFiles, ADamagedJobLogIsRefused) {
+  const auto file = folder_ / "log";
+  {
+    JobLog log(file, false);
+    for (int task = 1; task <= 20; ++task)
+      log.append(record(task, task % 3, "render " + std::to_string(task)));
+  }
+  std::ostringstream lines;
+  const auto tell = [&](const JobRecord& r) { lines << to_line(r); };
+  read_job_log(file, tell);
+  const std::string written = lines.str();
+  const auto survived = testing::survive(file, [&] {
+    lines.str("");
+    read_job_log(file, tell);
+    return written.starts_with(lines.str());
+  });
+  EXPECT_GT(survived.refused, testing::damages() / 2);
+}
+
+TEST_F(CommandFiles, AJobLogWithoutSumsGoesOnWithoutThem) {
+  const auto file = folder_ / "log";
+  std::ofstream(file, std::ios::binary)
+      << "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\tRank\tMaxKiB\n"
+      << to_line(record(1, 0, "one"), false);
+  JobLog(file, true).append(record(2, 0, "two"));
+  std::vector<std::int64_t> tasks;
+  read_job_log(file, [&](const JobRecord& r) { tasks.push_back(r.task); });
+  EXPECT_THAT(tasks, ElementsAre(1, 2));
 }
 
 TEST_F(CommandFiles, AJobLogLosesItsTornLineAlone) {

@@ -17,7 +17,7 @@ import unittest
 from pathlib import Path
 
 CLEAVE, MPIRUN = (os.path.abspath(p) for p in sys.argv[1:3])
-HEADER = "Seq Host Starttime JobRuntime Send Receive Exitval Signal Command Rank MaxKiB".split()
+HEADER = "Seq Host Starttime JobRuntime Send Receive Exitval Signal Command Rank MaxKiB XXH3".split()
 NOTE = "sh -c 'echo $CLEAVE_TASK >> ran; sleep {}'"  # a task that tells that it has begun
 
 # mpirun waits a second or two when a rank returns another status than 0, unless told.

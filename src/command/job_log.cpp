@@ -1,6 +1,7 @@
 #include "job_log.hpp"
 
 #include "cleave/error.hpp"
+#include "cleave/timings.hpp"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -14,6 +15,7 @@
 #include <cstring>
 #include <fstream>
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace cleave::command {
@@ -22,7 +24,12 @@ namespace {
 constexpr std::int64_t most_tasks = 10'000'000'000; // more is no log: each costs a bit
 
 constexpr std::string_view header = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\t"
-                                    "Signal\tCommand\tRank\tMaxKiB";
+                                    "Signal\tCommand\tRank\tMaxKiB\tXXH3";
+constexpr std::string_view header_without_sums = header.substr(0, header.rfind('\t'));
+
+std::string sum_of(std::string_view line) {
+  return hex16(checksum(std::as_bytes(std::span(line))));
+}
 
 std::string fixed(double value) {
   std::array<char, 64> text{};
@@ -55,6 +62,13 @@ std::optional<std::string_view> take_right(std::string_view& line) {
   return field;
 }
 
+// Whether the lines of a log have sums.
+bool starts_with_header(int file) {
+  std::array<char, header.size()> start{};
+  return pread(file, start.data(), start.size(), 0) == std::ssize(start) &&
+         std::string_view(start.data(), start.size()) == header;
+}
+
 // Where the last whole line ends.
 off_t whole_bytes(int file, off_t size) {
   std::array<char, 4096> block{};
@@ -73,7 +87,7 @@ off_t whole_bytes(int file, off_t size) {
 
 } // namespace
 
-std::string to_line(const JobRecord& record) {
+std::string to_line(const JobRecord& record, bool summed) {
   std::string line = std::to_string(record.task);
   for (const std::string& field :
        {record.host, fixed(record.start_utc_s), fixed(record.runtime_s), std::string("0"),
@@ -81,11 +95,18 @@ std::string to_line(const JobRecord& record) {
         std::to_string(record.signal), record.command, std::to_string(record.rank),
         std::to_string(record.max_memory_kib)})
     line.append("\t").append(field);
+  if (summed)
+    line += "\t" + sum_of(line);
   return line + "\n";
 }
 
-std::optional<JobRecord> parse_record(std::string_view line) {
+std::optional<JobRecord> parse_record(std::string_view line, bool summed) {
   JobRecord record;
+  if (summed) {
+    const auto sum = take_right(line);
+    if (!sum || *sum != sum_of(line))
+      return std::nullopt;
+  }
   std::array<std::string_view, 8> left;
   for (std::string_view& field : left)
     if (const auto taken = take_left(line))
@@ -111,6 +132,7 @@ void read_job_log(const std::filesystem::path& file,
   if (!stream.is_open() && !std::filesystem::exists(file))
     return;
   int number = 0;
+  bool summed = true;
   const auto refuse = [&](const std::string& message) {
     return Error(ErrorKind::bad_input, message, {file.string(), number, "joblog"});
   };
@@ -121,13 +143,15 @@ void read_job_log(const std::filesystem::path& file,
       return;
     ++number;
     if (number == 1) {
-      if (line != header)
+      summed = line == header;
+      if (!summed && line != header_without_sums)
         throw refuse("is no job log of cleave; give another name");
       continue;
     }
-    const std::optional<JobRecord> record = parse_record(line);
+    const std::optional<JobRecord> record = parse_record(line, summed);
     if (!record)
-      throw refuse("is no line of a job log");
+      throw refuse(summed ? "does not fit its checksum, the last column: the log is damaged"
+                          : "is no line of a job log");
     take(*record);
   }
   if (stream.bad())
@@ -150,10 +174,12 @@ JobLog::JobLog(std::filesystem::path file, bool keep)
     throw failure("cannot be mended");
   if (whole == 0)
     write(std::string(header) + "\n");
+  else
+    summed_ = starts_with_header(file_.get());
 }
 
 void JobLog::append(const JobRecord& record) {
-  write(to_line(record));
+  write(to_line(record, summed_));
 }
 
 void JobLog::write(std::string_view text) {

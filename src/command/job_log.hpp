@@ -1,6 +1,7 @@
 /// @file
-/// The job log: a line a finished task, in the columns of GNU parallel's --joblog and further ones.
-/// Each line is written at once, so that a kill loses nothing but the tasks that ran.
+/// The job log: a line a finished task, in the columns of GNU parallel's --joblog and further ones,
+/// the last of which is the XXH3-64 of the line before it. Each line is written at once, so that a
+/// kill loses nothing but the tasks that ran.
 #pragma once
 
 #include "../handle.hpp"
@@ -33,9 +34,10 @@ struct JobRecord {
 };
 
 /// The line of a record, with its end. Local, thread-safe.
-[[nodiscard]] std::string to_line(const JobRecord& record);
+[[nodiscard]] std::string to_line(const JobRecord& record, bool summed = true);
 /// What to_line() wrote, without the end; nothing for any other text. Local, thread-safe.
-[[nodiscard]] std::optional<JobRecord> parse_record(std::string_view line);
+/// @param summed false: without the column of the sum, as logs were written first
+[[nodiscard]] std::optional<JobRecord> parse_record(std::string_view line, bool summed = true);
 
 /// Calls `take` for every line of the log; a last line without its end, which a kill has torn, is
 /// left out. No file is an empty log. Local.
@@ -58,6 +60,7 @@ private:
 
   std::filesystem::path name_;
   Descriptor file_;
+  bool summed_ = true;
 };
 
 } // namespace cleave::command

@@ -6,7 +6,9 @@
 #include "job_log.hpp"
 
 #include <array>
+#include <bitset>
 #include <span>
+#include <unordered_map>
 
 namespace cleave::command {
 namespace {
@@ -26,8 +28,8 @@ public:
   }
 
   [[nodiscard]] bool has(std::int64_t task) const {
-    return static_cast<std::size_t>(task) <= seen_.size() &&
-           seen_[static_cast<std::size_t>(task - 1)];
+    const auto block = seen_.find(task / block_tasks);
+    return block != seen_.end() && block->second[static_cast<std::size_t>(task % block_tasks)];
   }
   // Its record, where it failed.
   [[nodiscard]] const JobRecord* failure(std::int64_t task) const {
@@ -41,9 +43,7 @@ public:
 private:
   void add(const JobRecord& record) {
     if (!has(record.task)) {
-      if (static_cast<std::size_t>(record.task) > seen_.size())
-        seen_.resize(static_cast<std::size_t>(record.task));
-      seen_[static_cast<std::size_t>(record.task - 1)] = true;
+      seen_[record.task / block_tasks].set(static_cast<std::size_t>(record.task % block_tasks));
       ++tasks_;
       marks_ += mark(record.task, record.command);
     }
@@ -53,7 +53,9 @@ private:
       failures_[record.task] = record;
   }
 
-  std::vector<bool> seen_; // by number - 1
+  static constexpr std::int64_t block_tasks = 4096;
+  // In blocks, so that a line with a great number takes no more memory than another.
+  std::unordered_map<std::int64_t, std::bitset<block_tasks>> seen_;
   std::int64_t tasks_ = 0;
   std::uint64_t marks_ = 0;
   std::map<std::int64_t, JobRecord> failures_;
