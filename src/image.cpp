@@ -142,16 +142,12 @@ ImageHeader read_header(const Reader& reader, const std::filesystem::path& file)
   return header_of(reader);
 }
 
-/// Deflate packs 1032 bytes into one at best: a file too short for its pixels is refused before
-/// memory is taken.
 void refuse_too_short(const Reader& reader, const ImageHeader& header,
                       const std::filesystem::path& file) {
-  const double pixels_bytes = static_cast<double>(png_get_rowbytes(reader.png(), reader.info())) *
-                              static_cast<double>(header.height);
-  std::error_code failure;
-  const auto file_bytes = std::filesystem::file_size(file, failure);
-  if (!failure && pixels_bytes > 1032.0 * static_cast<double>(file_bytes))
-    refuse_image(file, "is a damaged PNG image: too short for " + pixels_text(header));
+  const double row_bytes = static_cast<double>(png_get_rowbytes(reader.png(), reader.info()));
+  constexpr double deflate = 1032; // bytes that it packs into one at best
+  refuse_image_too_short(header, row_bytes * static_cast<double>(header.height) / deflate, file,
+                         "PNG");
 }
 
 /// Asks libpng for whole samples of 8 or 16 bits in this machine's byte order, without palettes

@@ -66,6 +66,14 @@ void refuse_image_beyond_memory(const ImageHeader& header, const std::filesystem
                            std::to_string(std::llround(memory_of_this_machine() / 1e6)) + " MB)");
 }
 
+void refuse_image_too_short(const ImageHeader& header, double least,
+                            const std::filesystem::path& file, const std::string& kind) {
+  std::error_code failure;
+  const auto bytes = std::filesystem::file_size(file, failure);
+  if (!failure && least > static_cast<double>(bytes))
+    refuse_image(file, "is a damaged " + kind + " image: too short for " + pixels_text(header));
+}
+
 void require_whole_image(const Image& image, const std::filesystem::path& file) {
   constexpr std::int64_t longest = std::numeric_limits<std::int32_t>::max();
   const bool sound =

@@ -43,6 +43,11 @@ double memory_for_images();
 /// taken. @throws Error bad_input
 void refuse_image_beyond_memory(const ImageHeader& header, const std::filesystem::path& file);
 
+/// A file that is shorter than its pixels packed at best is refused before memory is taken.
+/// @param least bytes @param kind "PNG" @throws Error bad_input
+void refuse_image_too_short(const ImageHeader& header, double least,
+                            const std::filesystem::path& file, const std::string& kind);
+
 /// Refuses what no format can write: sizes beyond 2^31 - 1, samples that do not fill the image.
 /// @throws Error bad_input
 void require_whole_image(const Image& image, const std::filesystem::path& file);

@@ -220,13 +220,34 @@ TiffBlocks blocks_of(const Tiff& file, const TiffLayout& layout) {
   return {layout.width, std::min(rows, layout.height), samples, false};
 }
 
+/// Bytes that are packed into one at best.
+double most_packed(const TiffLayout& layout) {
+  switch (layout.compression) {
+  case COMPRESSION_NONE:
+    return 1;
+  case COMPRESSION_PACKBITS:
+  case COMPRESSION_LZW:
+  case COMPRESSION_DEFLATE:
+  case COMPRESSION_ADOBE_DEFLATE:
+  case COMPRESSION_JPEG:
+    return 4096;
+  default: // Zstandard has 32768, WebP in theory more
+    return 65'536;
+  }
+}
+
 /// Reads the blocks of a file one after the other.
 class TiffReader {
 public:
   TiffReader(const Tiff& file, const TiffLayout& layout, const std::filesystem::path& name)
       : file_(file), layout_(layout), blocks_(blocks_of(file, layout)), name_(name) {
     // A tile may be larger than the image.
-    refuse_image_beyond_memory({blocks_.width, blocks_.height, blocks_.samples, layout.bits}, name);
+    const ImageHeader block = {blocks_.width, blocks_.height, blocks_.samples, layout.bits};
+    refuse_image_beyond_memory(block, name);
+    refuse_image_too_short(block,
+                           static_cast<double>(bytes_of(1)) * static_cast<double>(blocks_.height) /
+                               most_packed(layout),
+                           name, "TIFF");
     block_bytes_ = bytes_of(blocks_.height);
     TIFF* tiff = file.get();
     // A block of no pixels would never end, one of another size would not fit.
@@ -397,6 +418,10 @@ Image read_tiff(const std::filesystem::path& file) {
   const Tiff opened(file, "rm");
   const TiffLayout layout = layout_of(opened, file);
   refuse_image_beyond_memory(layout.header(), file);
+  refuse_image_too_short(layout.header(),
+                         static_cast<double>(layout.width) * static_cast<double>(layout.height) *
+                             layout.samples * (layout.bits / 8) / most_packed(layout),
+                         file, "TIFF");
 
   Image image{layout.width, layout.height, layout.samples, layout.bits,
               TiffReader(opened, layout, file).read()};

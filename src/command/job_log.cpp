@@ -11,6 +11,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
@@ -31,9 +32,15 @@ std::string sum_of(std::string_view line) {
   return hex16(checksum(std::as_bytes(std::span(line))));
 }
 
+constexpr double longest_s = 1e12; // no time of ours: what fixed() has room for
+
+bool is_time(double value) { // NaN is none
+  return std::abs(value) < longest_s;
+}
+
 std::string fixed(double value) {
   std::array<char, 64> text{};
-  const int length = std::snprintf(text.data(), text.size(), "%.3f", value);
+  const int length = std::snprintf(text.data(), text.size(), "%.3f", is_time(value) ? value : 0.0);
   return {text.data(), static_cast<std::size_t>(length)};
 }
 
@@ -117,7 +124,8 @@ std::optional<JobRecord> parse_record(std::string_view line, bool summed) {
   const auto rank = take_right(line);
   if (!memory || !rank || !read_number(left[0], record.task) || record.task < 1 ||
       record.task > most_tasks || !read_number(left[2], record.start_utc_s) ||
-      !read_number(left[3], record.runtime_s) || !read_number(left[5], record.received) ||
+      !read_number(left[3], record.runtime_s) || !is_time(record.start_utc_s) ||
+      !is_time(record.runtime_s) || !read_number(left[5], record.received) ||
       !read_number(left[6], record.exit_value) || !read_number(left[7], record.signal) ||
       !read_number(*rank, record.rank) || !read_number(*memory, record.max_memory_kib))
     return std::nullopt;

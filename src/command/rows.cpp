@@ -50,7 +50,7 @@ Axis number_axis(std::string_view values, std::string_view part) {
   for (const std::string_view text : split(values, "..")) {
     std::int64_t& number = numbers.emplace_back(0);
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc{} || end != text.data() + text.size() || std::abs(number) > most)
+    if (error != std::errc{} || end != text.data() + text.size() || number > most || number < -most)
       throw bad_range(part);
   }
   if (numbers.size() > 3)
