@@ -239,7 +239,7 @@ Image read_png(const std::filesystem::path& file) {
 void write_png(const std::filesystem::path& file, const Image& image) {
   require_whole_image(image, file);
   NewFile temporary(file);
-  ImageFile opened(std::fopen(temporary.path().c_str(), "wb"));
+  ImageFile opened(std::fopen(temporary.path().c_str(), "wbx"));
   if (!opened)
     fail_to_write_image(file, std::strerror(errno));
   write_samples(opened.get(), image, file);

@@ -2,6 +2,7 @@
 #include "cleave/error.hpp"
 #include "cleave/launch.hpp"
 #include "handle.hpp"
+#include "new_file.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -81,7 +82,7 @@ Launch::Launch(const CommandLine& command, const std::filesystem::path& output) 
   };
   const Descriptor input(open("/dev/null", O_RDONLY | O_CLOEXEC));
   require(static_cast<bool>(input), "/dev/null");
-  const Descriptor log(open(output.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
+  const Descriptor log = open_output(output, O_WRONLY | O_APPEND);
   require(static_cast<bool>(log), output.string());
   std::array<int, 2> ends{};
   require(pipe2(ends.data(), O_CLOEXEC) == 0, "a pipe");

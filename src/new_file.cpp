@@ -1,8 +1,7 @@
 #include "new_file.hpp"
 
-#include "handle.hpp"
-
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -43,6 +42,28 @@ std::string mend_of(int error) {
                                             : "";
 }
 
+/// A folder as /tmp is, and who owns what in it.
+class Folder {
+public:
+  explicit Folder(const std::filesystem::path& file) {
+    const auto parent = file.parent_path();
+    shared_ = stat(parent.empty() ? "." : parent.c_str(), &state_) == 0 &&
+              (state_.st_mode & S_ISVTX) != 0 && (state_.st_mode & S_IWOTH) != 0;
+  }
+  [[nodiscard]] bool trusts(const struct stat& entry) const noexcept {
+    return !shared_ || entry.st_uid == geteuid() || entry.st_uid == state_.st_uid;
+  }
+
+private:
+  struct stat state_ {};
+  bool shared_ = false;
+};
+
+Descriptor refused(int error) {
+  errno = error;
+  return {};
+}
+
 bool no_hard_links(int error) {
   return error == EPERM || error == ENOTSUP || error == ENOSYS || error == EMLINK;
 }
@@ -62,15 +83,17 @@ void write_all(int descriptor, std::span<const std::byte> bytes) {
   }
 }
 
-NewFile::NewFile(const std::filesystem::path& final_name)
-    : final_(final_name), temporary_(temporary_name(final_name)) {}
+NewFile::NewFile(const std::filesystem::path& final_name, bool durable)
+    : final_(final_name), temporary_(temporary_name(final_name)), durable_(durable) {}
 
 NewFile::NewFile(NewFile&& other) noexcept
-    : final_(std::move(other.final_)), temporary_(std::exchange(other.temporary_, {})) {}
+    : final_(std::move(other.final_)), temporary_(std::exchange(other.temporary_, {})),
+      durable_(other.durable_) {}
 
 NewFile& NewFile::operator=(NewFile&& other) noexcept {
   std::swap(final_, other.final_);
   std::swap(temporary_, other.temporary_);
+  std::swap(durable_, other.durable_);
   return *this;
 }
 
@@ -82,7 +105,8 @@ NewFile::~NewFile() {
 void NewFile::write(std::span<const std::byte> bytes) const {
   const Descriptor descriptor = opened(temporary_, O_WRONLY | O_CREAT | O_EXCL);
   write_all(descriptor.get(), bytes);
-  bring_to_disk(descriptor);
+  if (durable_)
+    bring_to_disk(descriptor);
 }
 
 void NewFile::sync() const {
@@ -90,6 +114,8 @@ void NewFile::sync() const {
 }
 
 void NewFile::sync_directory() const {
+  if (!durable_)
+    return;
   const auto parent = final_.parent_path();
   bring_to_disk(opened(parent.empty() ? "." : parent, O_RDONLY | O_DIRECTORY));
 }
@@ -110,6 +136,26 @@ void NewFile::replace() {
   require(rename(temporary_.c_str(), final_.c_str()) == 0, "give it its name");
   temporary_.clear();
   sync_directory();
+}
+
+Descriptor open_output(const std::filesystem::path& file, int flags) {
+  const int safe = (flags & ~O_TRUNC) | O_CREAT | O_CLOEXEC; // emptied when it is known whose it is
+  const Folder folder(file);
+  Descriptor opened(open(file.c_str(), safe | O_NOFOLLOW, 0666));
+  struct stat state {};
+  if (!opened && errno == ELOOP) {
+    if (lstat(file.c_str(), &state) != 0)
+      return {};
+    if (!folder.trusts(state))
+      return refused(EACCES);
+    opened = Descriptor(open(file.c_str(), safe, 0666));
+  } else if (opened && (fstat(opened.get(), &state) != 0 || !folder.trusts(state))) {
+    return refused(EACCES);
+  }
+  if (opened && (flags & O_TRUNC) != 0 && fstat(opened.get(), &state) == 0 &&
+      S_ISREG(state.st_mode) && ftruncate(opened.get(), 0) != 0)
+    return {};
+  return opened;
 }
 
 } // namespace cleave

@@ -1,6 +1,9 @@
 /// @file
 /// Files that appear whole or not at all: written under a temporary name beside their final one.
+/// And files that grow under their own name, which no stranger can make point elsewhere.
 #pragma once
+
+#include "handle.hpp"
 
 #include <cstddef>
 #include <filesystem>
@@ -27,7 +30,8 @@ void write_all(int descriptor, std::span<const std::byte> bytes);
 /// under path(); it is removed again unless it reaches its final name.
 class NewFile {
 public:
-  explicit NewFile(const std::filesystem::path& final_name);
+  /// @param durable false: nothing waits for the disk
+  explicit NewFile(const std::filesystem::path& final_name, bool durable = true);
   NewFile(NewFile&& other) noexcept;
   NewFile& operator=(NewFile&& other) noexcept;
   NewFile(const NewFile&) = delete;
@@ -37,7 +41,8 @@ public:
   /// The temporary name: unique, so that two programs never write one file.
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return temporary_; }
 
-  /// Creates the file with these bytes and brings them to the disk. @throws FileFailure
+  /// Creates the file, never one that is there, with these bytes and brings them to the disk.
+  /// @throws FileFailure
   void write(std::span<const std::byte> bytes) const;
   /// Brings to the disk what somebody else has written. @throws FileFailure
   void sync() const;
@@ -51,6 +56,16 @@ private:
 
   std::filesystem::path final_;
   std::filesystem::path temporary_; // empty once there is nothing to remove
+  bool durable_;
 };
+
+/// Opens a file under its own name for writing, or makes it with the mode that umask leaves. In a
+/// folder where anybody may make files but not remove those of others (the sticky bit, as /tmp) it
+/// follows no link and takes no file of a user who is neither this one nor the folder's owner: the
+/// rule that Linux has where fs.protected_symlinks and fs.protected_regular are on. Local,
+/// thread-safe.
+/// @param flags of open(2): O_WRONLY, O_RDWR, O_APPEND, O_TRUNC
+/// @return none, with errno set, when it cannot be opened: EACCES for what is another user's
+[[nodiscard]] Descriptor open_output(const std::filesystem::path& file, int flags);
 
 } // namespace cleave

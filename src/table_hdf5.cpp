@@ -12,6 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr double most_packed = 65'536; // values in a byte: more than any filter of HDF5 makes
 constexpr std::int64_t read_bytes = std::int64_t{1} << 20; // read at once where columns are dropped
 
 /// Rows and columns of a dataset of numbers; no rows and columns of any other.
@@ -76,6 +77,9 @@ Form find_form(const fs::path& file, const TableOptions& options) {
   const auto [rows, columns] = size_of(hdf5::open_dataset(opened.get(), form.dataset.c_str()));
   if (rows == 0)
     refuse(file, "dataset " + form.dataset + " has no rows; write some");
+  if (static_cast<double>(rows) * static_cast<double>(columns) >
+      most_packed * static_cast<double>(fs::file_size(file)))
+    refuse(file, "dataset " + form.dataset + " claims more rows than the file can hold");
   keep_columns(form, file, options, columns, {});
   form.shape.rows = rows;
   return form;

@@ -432,9 +432,23 @@ Image read_tiff(const std::filesystem::path& file) {
   return image;
 }
 
+namespace {
+
+/// libtiff opens what is there, whoever has made it: so it is made here.
+void make_for_libtiff(const NewFile& temporary, const std::filesystem::path& file) {
+  try {
+    temporary.write({});
+  } catch (const FileFailure& failure) {
+    fail_to_write_image(file, failure.what());
+  }
+}
+
+} // namespace
+
 void write_tiff(const std::filesystem::path& file, const Image& image) {
   require_whole_image(image, file);
   NewFile temporary(file);
+  make_for_libtiff(temporary, file);
   write_pixels(temporary.path(), file, image);
   publish_image(temporary, file);
 }

@@ -57,7 +57,7 @@ std::optional<Decimal> read_decimal(std::string_view text) {
     at += at + 1 < text.size() && text[at + 1] == '+' ? 2 : 1;
     std::int64_t power = 0;
     const auto [end, error] = std::from_chars(text.data() + at, text.data() + text.size(), power);
-    if (error != std::errc{} || std::abs(power) > 1'000'000)
+    if (error != std::errc{} || power > 1'000'000 || power < -1'000'000)
       return std::nullopt;
     number.exponent += power;
     at = static_cast<std::size_t>(end - text.data());
@@ -161,6 +161,8 @@ private:
       throw error("must be one of " + join(choices) + ", not " + in_quotes(text));
     if (parameter_.required && text.empty())
       throw error("must not be empty");
+    if (text.find('\0') != std::string::npos) // where a name ends for the system
+      throw error("must not hold a NUL character");
     return text;
   }
 

@@ -103,6 +103,18 @@ TEST(StudyPlan, DoublingEndsWithItsEnd) {
   EXPECT_THAT(ranks("2"), ElementsAre(2));
 }
 
+// Files of a point lie in the study's folder, whatever its values are.
+TEST(StudyPlan, NamesOfPointsStayInTheFolder) {
+  const std::string values =
+      R"(["../../x", "/etc/passwd", "a/..", "..", ".", "a\\b", "\u0007", "-"])";
+  for (const std::string& name :
+       stems(of_sum("mode = \"strong\"\nranks = 1\n[parameters]\nword = " + values))) {
+    EXPECT_TRUE(name.starts_with("sum-")) << name;
+    EXPECT_EQ(name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789.+-_"), std::string::npos)
+        << name;
+  }
+}
+
 TEST(StudyPlan, WithoutRanksAllCoresAreReached) {
   EXPECT_THAT(stems(of_sum("mode = \"strong\"", {6})),
               ElementsAre("sum-1x1-auto", "sum-2x1-auto", "sum-4x1-auto", "sum-6x1-auto"));

@@ -57,11 +57,21 @@ TEST(Values, IntegersAreExactBeyondDouble) {
 }
 
 TEST(Values, WhatIsNoWholeNumberIsRefused) {
-  for (const char* text : {"", "x", "1x", "1.5", "1e-1", "nan", "inf", "9223372036854775808",
-                           "1e19", "1e999999999999", "0x10", "1 2", "--1", "1e", ".", "-", "1,2"})
+  for (const char* text :
+       {"", "x", "1x", "1.5", "1e-1", "nan", "inf", "9223372036854775808", "1e19", "1e999999999999",
+        "1e-9223372036854775808", "0x10", "1 2", "--1", "1e", ".", "-", "1,2"})
     EXPECT_THAT(refusal([&] { integer(text); }),
                 AllOf(HasSubstr("job.toml:7: n: must be a whole number"), HasSubstr(text)))
         << text;
+}
+
+// The system would end a file's name there.
+TEST(Values, TextsHoldNoNulCharacter) {
+  for (const auto type : {ParameterType::text, ParameterType::output_file})
+    EXPECT_THAT(refusal([&] {
+                  (void)Values({parameter("n", type, "")}, {{"n", given(std::string("a\0b", 3))}});
+                }),
+                HasSubstr("job.toml:7: n: must not hold a NUL character"));
 }
 
 TEST(Values, RealsAreFinite) {

@@ -1,6 +1,7 @@
 #include "child_process.hpp"
 
 #include "../handle.hpp"
+#include "../new_file.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -38,7 +39,7 @@ public:
   // @return an errno value; 0: it is open
   int open(const std::string& file) {
     if (!file.empty()) {
-      theirs_ = Descriptor(::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+      theirs_ = open_output(file, O_WRONLY | O_TRUNC);
       return theirs_ ? 0 : errno;
     }
     std::array<int, 2> ends{};

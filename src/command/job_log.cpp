@@ -1,5 +1,6 @@
 #include "job_log.hpp"
 
+#include "../new_file.hpp"
 #include "cleave/error.hpp"
 #include "cleave/timings.hpp"
 
@@ -167,8 +168,7 @@ void read_job_log(const std::filesystem::path& file,
 }
 
 JobLog::JobLog(std::filesystem::path file, bool keep)
-    : name_(std::move(file)),
-      file_(open(name_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) {
+    : name_(std::move(file)), file_(open_output(name_, O_RDWR | O_APPEND)) {
   if (!file_)
     throw failure("cannot be opened");
   if (flock(file_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)

@@ -1,5 +1,6 @@
 #include "outputs.hpp"
 
+#include "../new_file.hpp"
 #include "../words.hpp"
 #include "cleave/provenance.hpp"
 #include "cleave/slurm.hpp"
@@ -13,6 +14,8 @@
 #include <cmath>
 #include <ctime>
 #include <fstream>
+#include <span>
+#include <sstream>
 #include <vector>
 
 namespace cleave {
@@ -233,22 +236,20 @@ void ProgressFile::write(const Progress& progress) noexcept {
     return;
   written_ns_ = time;
   try {
-    fs::path temporary = file_;
-    temporary += "." + std::to_string(getpid());
-    {
-      std::ofstream line(temporary);
-      line << "{\"workload\":\"" << workload_ << "\",\"pid\":" << getpid()
-           << ",\"repetition\":" << progress.repetition
-           << ",\"repetitions\":" << progress.repetitions
-           << ",\"warm_up\":" << (progress.warm_up ? "true" : "false")
-           << ",\"fraction\":" << progress.fraction << ",\"elapsed_s\":" << progress.elapsed_s
-           << ",\"left_s\":";
-      if (std::isnan(progress.left_s))
-        line << "null}\n";
-      else
-        line << progress.left_s << "}\n";
-    }
-    fs::rename(temporary, file_);
+    std::ostringstream line;
+    line << "{\"workload\":\"" << workload_ << "\",\"pid\":" << getpid()
+         << ",\"repetition\":" << progress.repetition << ",\"repetitions\":" << progress.repetitions
+         << ",\"warm_up\":" << (progress.warm_up ? "true" : "false")
+         << ",\"fraction\":" << progress.fraction << ",\"elapsed_s\":" << progress.elapsed_s
+         << ",\"left_s\":";
+    if (std::isnan(progress.left_s))
+      line << "null}\n";
+    else
+      line << progress.left_s << "}\n";
+    const std::string text = line.str();
+    NewFile fresh(file_, false);
+    fresh.write(std::as_bytes(std::span(text)));
+    fresh.replace();
   } catch (const std::exception&) {
     written_ns_ = time; // nobody to tell; the next line may get through
   }

@@ -81,7 +81,9 @@ Claim::~Claim() {
 }
 
 void Claim::add(int pid) const {
-  std::ofstream(file_, std::ios::app) << line_of(pid);
+  const Descriptor file = open_output(file_, O_WRONLY | O_APPEND);
+  const std::string line = line_of(pid);
+  static_cast<void>(write(file.get(), line.data(), line.size())); // else it is taken for killed
 }
 
 std::optional<ClaimHolder> claim_holder(const fs::path& file) {
@@ -94,10 +96,13 @@ std::optional<ClaimHolder> claim_holder(const fs::path& file) {
     const json line = json::parse(text, nullptr, false);
     if (!line.is_object() || !line.contains("pid") || !line["pid"].is_number_integer())
       continue; // half a line: nothing is known of that process
+    if (!line.contains("host") || !line["host"].is_string() || !line.contains("started") ||
+        !line["started"].is_number_integer())
+      continue;
     const int pid = line["pid"].get<int>();
-    const std::string host = line.value("host", "");
+    const std::string host = line["host"].get<std::string>();
     const bool here = host == host_name();
-    const bool alive = !here || start_of(pid) == line.value("started", std::int64_t{0});
+    const bool alive = !here || start_of(pid) == line["started"].get<std::int64_t>();
     if (first)
       holder = {host, pid, here, alive, false};
     else
