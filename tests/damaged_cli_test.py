@@ -14,6 +14,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import h5py
+
 CLEAVE = os.path.abspath(sys.argv.pop(1))
 SEED = int(os.environ.get("CLEAVE_SEED", random.randrange(2**32)))
 TIMES = 10 if os.environ.get("CLEAVE_SOAK") else 1
@@ -83,6 +85,12 @@ class Damaged(unittest.TestCase):
     def test_traces(self):
         self.assertGreater(self.try_file("run.trace.h5", 15, [["predict", "run.h5"]]), 3)
 
+    def test_a_table_that_claims_more_than_its_file_holds(self):
+        with h5py.File(self.home / "claims.h5", "w") as file:
+            file.create_dataset("a", shape=(10**12, 8), chunks=(1024, 8), dtype="f8")
+        run = self.run_cleave("run", "kmeans", "-p", "input=claims.h5", "-p", "k=2", "--threads", "1", status={2})
+        self.assertIn(b"claims more rows than the file can hold", run.stderr)
+
     # Going on must end with every task done once, or refuse the log: status 3 would mean a task was lost.
     def test_job_logs(self):
         (self.home / "tasks").write_text("".join(f"echo {i}\n" for i in range(20)))
@@ -114,7 +122,7 @@ WORDS = ["", "-", "--", "=", "-p", "-n", "-o", "--json", "--threads", "--nonsens
 
 
 class CommandLines(Damaged):
-    test_timings_files = test_traces = test_job_logs = None
+    test_timings_files = test_traces = test_job_logs = test_a_table_that_claims_more_than_its_file_holds = None
 
     def mutated(self):
         words = self.rng.choice(LINES).split()
