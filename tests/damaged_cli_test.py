@@ -35,7 +35,9 @@ def damaged(rng, data):
     return bytes(copy)
 
 
-class Damaged(unittest.TestCase):
+class Program(unittest.TestCase):
+    """The program in a folder with a small run."""
+
     @classmethod
     def setUpClass(cls):
         cls.directory = tempfile.TemporaryDirectory()
@@ -55,17 +57,18 @@ class Damaged(unittest.TestCase):
                              stdin=subprocess.DEVNULL, env={**os.environ, "PATH": "/nonexistent"})
         said = run.stderr.decode(errors="replace")
         assert run.returncode in status, (run.returncode, arguments, said[-1000:])
-        if run.returncode == 2:
-            assert said.startswith("cleave: error: ") or "error" in said, (arguments, said)
+        assert run.returncode != 2 or "error" in said, (arguments, said)
         return run
 
-    def try_file(self, name, times, arguments, extra=()):
+
+class Damaged(Program):
+    def try_file(self, name, times, arguments):
         """Damages file `name` in copies of the home folder, and reads it by `arguments`."""
         data = (self.home / name).read_bytes()
         right = {tuple(a): self.run_cleave(*a, status={0}).stdout for a in arguments}
         refused = 0
         with tempfile.TemporaryDirectory() as folder:
-            for file in ("run.h5", "run.trace.h5", *extra):
+            for file in ("run.h5", "run.trace.h5"):
                 shutil.copy(self.home / file, folder)
             for _ in range(times * TIMES):
                 (Path(folder) / name).write_bytes(damaged(self.rng, data))
@@ -93,7 +96,7 @@ class Damaged(unittest.TestCase):
 
     # Going on must end with every task done once, or refuse the log: status 3 would mean a task was lost.
     def test_job_logs(self):
-        (self.home / "tasks").write_text("".join(f"echo {i}\n" for i in range(20)))
+        (self.home / "tasks").write_text("".join(f"/bin/echo {i}\n" for i in range(20)))
         self.run_cleave("run", "command", "-p", "tasks=tasks", "-p", "joblog=log", "--threads", "1", "-q", status={0})
         data = (self.home / "log").read_bytes()
         refused = 0
@@ -121,9 +124,7 @@ WORDS = ["", "-", "--", "=", "-p", "-n", "-o", "--json", "--threads", "--nonsens
          "dynamic,-5", "guided,1e30", "x" * 5000, "\u00e9\U0001f600", "%s%n", "$(id)", "'", '"', "\n", "\x07", "\udcff"]
 
 
-class CommandLines(Damaged):
-    test_timings_files = test_traces = test_job_logs = test_a_table_that_claims_more_than_its_file_holds = None
-
+class CommandLines(Program):
     def mutated(self):
         words = self.rng.choice(LINES).split()
         for _ in range(self.rng.randrange(1, 4)):
@@ -138,10 +139,9 @@ class CommandLines(Damaged):
             elif way == 3 and words:
                 words.insert(at, words[at % len(words)])
             elif words:
-                word = list(words[at % len(words)])
-                word[self.rng.randrange(len(word) or 1):][:1] = []
-                word.insert(self.rng.randrange(len(word) + 1), chr(self.rng.randrange(1, 256)))
-                words[at % len(words)] = "".join(word)
+                word = words[at % len(words)]
+                cut = self.rng.randrange(len(word) + 1)
+                words[at % len(words)] = word[:cut] + chr(self.rng.randrange(1, 256)) + word[cut + self.rng.randrange(2):]
         return words
 
     # A word less may make a line that is right and writes: those are run in a folder of their own, and what is
