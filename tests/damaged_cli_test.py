@@ -82,7 +82,7 @@ class Damaged(Program):
         return refused
 
     def test_timings_files(self):
-        arguments = [["report", "run.h5", "--json"], ["compare", "run.h5", "run.h5"], ["predict", "run.h5"]]
+        arguments = [["report", "run.h5"], ["compare", "run.h5", "run.h5"], ["predict", "run.h5"]]
         self.assertGreater(self.try_file("run.h5", 25, arguments), 10)
 
     def test_traces(self):
