@@ -1,13 +1,16 @@
-// A checkpoint's journal: records that are whole up to the first that is not, each read twice alike.
+// A checkpoint's journal: records that are whole up to the first that is not, each read twice
+// alike.
 #include "checkpoint/journal.hpp"
 #include "cleave/timings.hpp"
-#include "in_memory.hpp"
 #include "new_file.hpp"
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string_view>
 #include <vector>
 
 namespace {
@@ -44,8 +47,9 @@ extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t s
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static fuzz::InMemory file("journal");
-  const std::filesystem::path& path = file.hold(data, size);
+  const std::filesystem::path path = "journal"; // journals are opened through no link, as in /proc
+  std::ofstream(path, std::ios::binary)
+      << std::string_view(reinterpret_cast<const char*>(data), size);
   std::vector<std::pair<RecordPlace, std::vector<std::byte>>> records;
   std::size_t bytes = 0;
   read_journal(path, [&](const RecordPlace& place, std::span<const std::byte> payload) {
