@@ -30,4 +30,5 @@ half_width = 0.02
 [slurm]
 cores_per_node = $SLURM_NTASKS_PER_NODE
 END
-exec "$CLEAVE" study "$study.toml" -o "$study" --resume --launcher srun "${@:2}"
+[[ ! -d $study ]] || set -- "$@" --resume # a later attempt
+exec "$CLEAVE" study "$study.toml" -o "$study" --launcher srun "${@:2}"
