@@ -29,6 +29,7 @@ launch() {
     srun) # from Slurm 22.05 on it does not take -c from the job
       start=(srun --mpi=pmix -N "$SLURM_JOB_NUM_NODES" -n "$ranks"
         --ntasks-per-node="$SLURM_NTASKS_PER_NODE" -c "$SLURM_CPUS_PER_TASK" --cpu-bind=cores)
+      export SLURM_PMIX_FENCE=ring # else a rank may die in MPI_Init: docs/clusters.md
       ;;
     mpirun)
       start=(mpirun -q -n "$ranks" --bind-to core
