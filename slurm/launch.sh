@@ -24,7 +24,7 @@ timings_of() {
 # launch ARGUMENTS: starts cleave on all nodes in the layout that the job has asked for, each rank
 # bound to cores of its own, and waits. Its status is that of the launcher.
 launch() {
-  local start ranks=$((SLURM_JOB_NUM_NODES * SLURM_NTASKS_PER_NODE)) status signalled=yes
+  local start ranks=$((SLURM_JOB_NUM_NODES * SLURM_NTASKS_PER_NODE)) step status signalled=yes
   case $LAUNCHER in
     srun) # from Slurm 22.05 on it does not take -c from the job
       start=(srun --mpi=pmix -N "$SLURM_JOB_NUM_NODES" -n "$ranks"
@@ -40,6 +40,11 @@ launch() {
       return 2
       ;;
   esac
+  # A node that was cut off may run an earlier attempt yet. When it comes back, Slurm ends the step
+  # of that number: it must not be this attempt's.
+  for ((step = 0; step < ${SLURM_RESTART_COUNT:-0}; step++)); do
+    srun --mpi=none -N 1 -n 1 true
+  done
   "${start[@]}" "$CLEAVE" "$@" --threads "$SLURM_CPUS_PER_TASK" &
   launcher=$!
   # USR1 comes to this shell alone; the launcher hands it on to all ranks. TERM, when time is over,
