@@ -266,8 +266,8 @@ class Ends(Case):
     def test_time_is_over(self):
         """NAS EP class D loses its time after 20 s and ends at another layout with the same bytes;
         beside it, on another node, a job that mostly sleeps is not started again."""
-        expected = dict(line.split() for line in (SOURCE / "tests/data/ep-D.checksum").open()
-                        if not line.startswith("#"))
+        lines = (SOURCE / "tests/data/ep-D.checksum").read_text().splitlines()
+        expected = dict(line.split() for line in lines if not line.startswith("#"))
         self.write("ep-D.toml", 'workload = "ep"\n[parameters]\nclass = "D"\n')
         self.write("waits.toml", WAITS.format(n=4000))
         text = (SOURCE / "slurm/requeue.sh").read_text()
