@@ -284,17 +284,17 @@ class Ends(Case):
         self.await_facts(chain, lambda facts: facts[0]["Restarts"] == "1", 60)
         self.login("scontrol", "update", f"JobId={chain}", "TimeLimit=10") # it was pulled in too
         self.assertEqual(self.ended(chain, 400), ["COMPLETED 0:0"], self.printed())
-        first = self.timings(f"ep-D-j{chain}")
+        self.assertRegex(self.printed(), r"1 node x 2 ranks x 1 thread(?s:.*)kept in results/ep-D")
         second = self.timings(f"ep-D-j{chain}.attempt2")
-        self.assertEqual((first["layout"], first["done"]), ((1, 2, 1), 0))
         self.assertEqual((second["layout"], second["done"], second["verified"]), ((1, 1, 2), 1, True))
         self.assertEqual(second["facts"]["attempt"], "2")
+        self.assertLess(second["tasks"], 2 ** 20, "it went on, and did not begin anew")
         if simd := expected.get(second["facts"]["simd_target"]):
             self.assertEqual(second["checksums"], {simd})
         self.assertEqual(list((self.folder / "results").glob("*.checkpoint")), [], "removed")
 
         self.assertEqual(self.ended(alone), ["FAILED 75:0"], self.printed())
-        self.assertEqual(self.timings(f"waits-j{alone}")["done"], 0)
+        self.assertIn("interrupted before the first repetition was done", self.printed())
 
     def test_a_cancelled_job_keeps_what_is_committed(self):
         self.write("waits.toml", WAITS.format(n=8))
