@@ -158,7 +158,8 @@ class Case(unittest.TestCase):
 def begin_cluster():
     home = Path(os.environ["TMPDIR"])
     made = subprocess.run([CLUSTER, "up", SHARED], text=True, capture_output=True, timeout=60,
-                          env={**ENVIRONMENT, "CLUSTER_NODES": str(NODES), "CLUSTER_SILENCE_S": "10"})
+                          env={**ENVIRONMENT, "CLUSTER_NODES": str(NODES), "CLUSTER_SILENCE_S": "10",
+                               "HOSTS_LIFE_S": "900"}) # should this program be killed
     if made.returncode != 0:
         raise RuntimeError(made.stderr)
     environment = {**ENVIRONMENT, "HOSTS": made.stdout.removeprefix("export HOSTS=").strip()}
