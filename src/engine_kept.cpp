@@ -69,7 +69,7 @@ void Engine::restore(const std::function<void(TaskRange, std::span<const std::by
 /// Tasks that were not begun must not be missed by whoever reads the results.
 void Engine::end_where_stopping() {
   if (checkpoint_ != nullptr && checkpoint_->stopping())
-    attempt([] { throw Error(ErrorKind::interrupted, "the run was asked to stop"); });
+    attempt([] { throw Error(ErrorKind::interrupted, asked_to_stop); });
 }
 
 void Engine::keep_state(std::size_t type,

@@ -67,6 +67,8 @@ CommandLine srun_launch_line(int nodes, int ranks, int threads, bool overcommit,
   command.arguments.push_back(program);
   command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
   command.environment[launched_mark] = "1";
+  // By its own choice of fence Slurm's PMIx (22.05) lets some ranks out of MPI_Init too early.
+  command.environment["SLURM_PMIX_FENCE"] = "ring";
   if (overcommit)
     command.environment["OMPI_MCA_mpi_yield_when_idle"] = "1";
   return command;

@@ -727,6 +727,14 @@ class Failures(Case):
             self.assertEqual(run.stderr.count("cleave: error:"), 1, run.stderr)
             self.assertEqual(json.loads(run.stdout)["error"]["kind"], "failed_task") # one object
 
+    def test_a_stop_that_one_rank_alone_has_heard_of(self):
+        for rank in (0, 1):
+            signalled = f'[ "$OMPI_COMM_WORLD_RANK" != {rank} ] || (sleep 2; kill -USR1 $$) & exec "$@"'
+            run = self.start("-c", signalled, "sh", CLEAVE, "run", "squares", "-p", "n=800", "-p", "sleep_ms=50",
+                             "--threads", "1", "--checkpoint", f"kept{rank}", ranks=2, program="sh", **AT_ONCE)
+            self.assertEqual(run.returncode, 75, run.stderr)
+            self.assertRegex(run.stderr, r"\Acleave: error: interrupted before the first .*--resume\n\Z")
+
     def test_a_wrong_answer_has_no_speed(self):
         for workload in ("wrong", "changes"):
             run = self.failure(workload, "--repetitions", "3")

@@ -24,6 +24,9 @@ namespace cleave {
 
 using Facts = std::map<std::string, std::string>; ///< name -> text
 
+/// What the tasks say that a stop has ended (`CheckpointOptions::stop`), on whichever rank.
+inline constexpr const char* asked_to_stop = "the run was asked to stop";
+
 /// How a checkpoint is kept.
 struct CheckpointOptions {
   std::filesystem::path folder; ///< on a file system that all nodes share

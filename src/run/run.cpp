@@ -252,8 +252,12 @@ private:
   void compute() {
     try {
       job_->run(pool_);
-    } catch (const MapError&) {
-      if (!stopped_ && !(checkpoint_ && checkpoint_->stopping()))
+    } catch (const MapError& error) {
+      // Another rank may have been asked, and we not yet.
+      const bool asked = std::ranges::any_of(error.failures(), [](const TaskFailure& failure) {
+        return failure.what == asked_to_stop;
+      });
+      if (!stopped_ && !asked && !(checkpoint_ && checkpoint_->stopping()))
         throw;
       throw kept_.interruption();
     }

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Weak scaling: the job's work for each core, on 1, 2, 4 ... cores of this job's nodes:
+#   sbatch --nodes=4 --ntasks-per-node=64 slurm/weak-study.sh jobs/ep.toml [OPTIONS OF cleave study]
+# Then: cleave report results/ep-weak-jNUMBER -o report
+#
+# Small points leave nodes of this job idle. For many nodes, write a study file and let
+# `cleave study FILE --launcher slurm` submit a job of its own for each number of nodes.
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=2 # the cores of a node
+#SBATCH --cpus-per-task=1
+#SBATCH --exclusive # nobody else disturbs what is measured
+#SBATCH --time=01:00:00
+#SBATCH --open-mode=append # a later attempt adds to what is printed
+#SBATCH --signal=B:TERM@120 # so many seconds before time is over: the study ends in order
+set -euo pipefail
+# shellcheck source=slurm/launch.sh
+source "${CLEAVE_HOME:-$SLURM_SUBMIT_DIR}/slurm/launch.sh"
+
+job=$(realpath "${1:?give a job file}")
+study=$(name_of "$1" weak)
+cat >"$study.toml" <<END
+job = "$job"
+mode = "weak"
+ranks = "1..$((SLURM_JOB_NUM_NODES * SLURM_NTASKS_PER_NODE))"
+threads = [1]
+[measure]
+warmup = 1
+repetitions = 20
+half_width = 0.02
+[slurm]
+cores_per_node = $SLURM_NTASKS_PER_NODE
+END
+[[ ! -d $study ]] || set -- "$@" --resume # a later attempt
+exec "$CLEAVE" study "$study.toml" -o "$study" --launcher srun "${@:2}"

@@ -1,0 +1,383 @@
+"""The batch scripts of slurm/ on a real Slurm of several nodes, made by slurm/cluster/cluster.sh.
+
+usage: slurm_test.py CLEAVE SHARED GROUP ...
+
+SHARED: a folder that holds CLEAVE and TMPDIR. Groups: Waiting needs no Slurm; Shapes runs every
+script; Ends has time limits, cancelled jobs and failing nodes.
+"""
+
+import datetime
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import unittest
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+SOURCE = Path(__file__).resolve().parent.parent
+CLUSTER = SOURCE / "slurm/cluster/cluster.sh"
+CLEAVE, SHARED = (os.path.realpath(path) for path in sys.argv[1:3])
+NODES = 6
+ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"}
+# As a user has it: neither what other tests set nor a TMPDIR that all nodes would share.
+ENVIRONMENT = {name: value for name, value in os.environ.items()
+               if not name.startswith(("OMPI_", "PRTE_", "SLURM_")) and name != "TMPDIR"}
+SUMS = 'workload = "sum_squares"\n[parameters]\nn = {n}\n'
+WAITS = 'workload = "squares"\nschedule = "dynamic,1"\n[parameters]\nn = {n}\nsleep_ms = 100\n'
+
+
+class Waiting(unittest.TestCase):
+    """What launch.sh makes of signals and statuses, with a launcher that stands in for srun."""
+
+    def launch(self, srun, signals, signal_number=signal.SIGUSR1):
+        home = Path(os.environ["TMPDIR"]) / "waiting"
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir()
+        (home / "srun").write_text(f"#!/bin/bash\n{srun}\n")
+        (home / "srun").chmod(0o755)
+        job = {"SLURM_JOB_ID": "1", "SLURM_JOB_NUM_NODES": "1", "SLURM_NTASKS_PER_NODE": "1",
+               "SLURM_CPUS_PER_TASK": "1", "PATH": f"{home}:{os.environ['PATH']}", "HOME": str(home)}
+        lines = f"set -euo pipefail\nsource {SOURCE}/slurm/launch.sh\nlaunch run x"
+        shell = subprocess.Popen(["bash", "-c", lines], env={**ENVIRONMENT, **job}, cwd=home)
+        self.addCleanup(shell.kill)
+        while not (home / "ready").exists():
+            time.sleep(0.01)
+        for _ in range(signals):
+            shell.send_signal(signal_number)
+            time.sleep(0.01)
+        return shell.wait(timeout=20)
+
+    def test_the_status_is_the_launchers(self):
+        self.assertEqual(self.launch("touch ready; exit 7", 0), 7)
+
+    def test_usr1_is_handed_on_and_the_status_kept(self):
+        saves = "trap 'exit 75' USR1; touch ready; for _ in {1..100}; do sleep 0.05; done; exit 1"
+        self.assertEqual(self.launch(saves, 1), 75)
+
+    def test_many_signals_lose_no_status(self):
+        self.assertEqual(self.launch("trap : USR1; touch ready; sleep 0.1; sleep 0.1; exit 9", 30), 9)
+
+    def test_term_is_left_to_slurm(self):
+        stays = "trap 'exit 1' TERM; touch ready; sleep 0.3; exit 75"
+        self.assertEqual(self.launch(stays, 1, signal.SIGTERM), 75)
+
+    def test_another_launcher_is_refused(self):
+        run = subprocess.run(["bash", "-c", f"set -eu; source {SOURCE}/slurm/launch.sh; launch run x"],
+                             env={**ENVIRONMENT, "LAUNCHER": "orterun", "SLURM_JOB_NUM_NODES": "1",
+                                  "SLURM_NTASKS_PER_NODE": "1"}, capture_output=True, text=True)
+        self.assertEqual(run.returncode, 2)
+        self.assertIn("LAUNCHER must be srun or mpirun, not 'orterun'", run.stderr)
+
+
+class Case(unittest.TestCase):
+    """A folder that all nodes see, with the scripts in it, and jobs on the one cluster."""
+
+    cluster = None
+
+    def setUp(self):
+        if Case.cluster is None:
+            Case.cluster = begin_cluster()
+        self.folder = Path(os.environ["TMPDIR"]) / self.id().rsplit(".", 1)[1]
+        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.copytree(SOURCE / "slurm", self.folder / "slurm")
+
+    def on(self, host, *command, check=True, **variables):
+        run = subprocess.run([CLUSTER, "on", str(host), *map(str, command)], cwd=self.folder, text=True,
+                             capture_output=True, timeout=60,
+                             env={**Case.cluster, "CLEAVE": CLEAVE, **variables})
+        if check:
+            self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+        return run
+
+    def login(self, *command, **variables):
+        return self.on(1, *command, **variables).stdout
+
+    def write(self, name, text):
+        (self.folder / name).write_text(text)
+        return name
+
+    def submit(self, *arguments, **variables):
+        return self.login("sbatch", "--parsable", "--output=log-%j", *arguments, **variables).strip()
+
+    def facts(self, job):
+        """A dictionary of what Slurm knows, for each task of the job."""
+        shown = self.login("scontrol", "show", "job", job, "--oneliner")
+        return [dict(re.findall(r"(\w+)=(\S*)", line)) for line in shown.splitlines() if line]
+
+    def await_facts(self, job, wanted, seconds):
+        """Waits until what Slurm knows of the job is as wanted."""
+        until = time.monotonic() + seconds
+        while not wanted(facts := self.facts(job)):
+            if time.monotonic() > until:
+                self.fail(f"job {job}: in vain for {seconds} s: {facts}\n{self.printed()}")
+            time.sleep(0.2)
+        return facts
+
+    def await_running(self, job, seconds=30, restarts="0"):
+        def wanted(facts):
+            return all(f["JobState"] == "RUNNING" and f["Restarts"] == restarts for f in facts)
+        return self.await_facts(job, wanted, seconds)[0]
+
+    def ended(self, job, seconds=60):
+        """How each task of the job has ended: "COMPLETED 0:0", its status before the colon."""
+        facts = self.await_facts(job, lambda facts: all(f["JobState"] in ENDED for f in facts), seconds)
+        return [f"{f['JobState']} {f['ExitCode']}" for f in facts]
+
+    def printed(self):
+        return "".join(f"== {log.name}\n{log.read_text()}" for log in sorted(self.folder.glob("log-*")))
+
+    def succeeds(self, *arguments, seconds=60, **variables):
+        job = self.submit(*arguments, **variables)
+        how = set(self.ended(job, seconds))
+        self.assertEqual(how, {"COMPLETED 0:0"}, self.printed())
+        return job
+
+    def timings(self, name):
+        """The measured facts of results/NAME.h5."""
+        with h5py.File(self.folder / "results" / (name + ".h5"), "r") as file:
+            run = file["run"]
+            done = np.isin(run["rep_state"][:], (1, 4)) # 4: an earlier attempt had computed a part
+            return {
+                "layout": tuple(int(run.attrs[key]) for key in ("nodes", "ranks", "threads")),
+                "done": int(done.sum()),
+                "verified": bool((run["verify"][:][done] == 1).all()),
+                "checksums": {f"{value:016x}" for value in run["checksum"][:][done]},
+                "tasks": int(run["tasks_done"][0].sum()),
+                "cpus": [text.decode().rstrip("\0") for text in run["rank_cpus"][:]],
+                "facts": {name: fact[()].decode().rstrip("\0")
+                          for name, fact in file["provenance"].items()},
+            }
+
+
+def begin_cluster():
+    home = Path(os.environ["TMPDIR"])
+    made = subprocess.run([CLUSTER, "up", SHARED], text=True, capture_output=True, timeout=60,
+                          env={**ENVIRONMENT, "CLUSTER_NODES": str(NODES), "CLUSTER_SILENCE_S": "10",
+                               "HOSTS_LIFE_S": "900"}) # should this program be killed
+    if made.returncode != 0:
+        raise RuntimeError(made.stderr)
+    environment = {**ENVIRONMENT, "HOSTS": made.stdout.removeprefix("export HOSTS=").strip()}
+
+    def end():
+        shutil.rmtree(home / "slurm-logs", ignore_errors=True)
+        shutil.copytree(Path(environment["HOSTS"]) / "slurm/log", home / "slurm-logs") # to look at
+        subprocess.run([CLUSTER, "down"], env=environment, timeout=30, check=True)
+
+    unittest.addModuleCleanup(end)
+    return environment
+
+
+class Shapes(Case):
+    """Every script, with its own layout, on as many nodes as it asks for."""
+
+    # nodes, ranks, threads a rank, CPUs of the ranks of a node
+    LAYOUTS = {"one-node": ((1, 2, 1), ["0", "1"]), "multiprocessor": ((2, 4, 1), ["0", "1"]),
+               "multicore": ((2, 2, 2), ["0-1"]), "hybrid": ((2, 4, 1), ["0", "1"]),
+               "requeue": ((2, 4, 1), ["0", "1"])}
+    OTHERS = {"array", "farm", "strong-study", "weak-study"} # have tests of their own
+
+    def test_every_script_is_tried(self):
+        scripts = {script.stem for script in (SOURCE / "slurm").glob("*.sh")}
+        self.assertEqual(scripts, set(self.LAYOUTS) | self.OTHERS | {"launch"})
+
+    def test_layouts(self):
+        self.write("sums.toml", SUMS.format(n="[1e6, 3e6]"))
+        checksums = set()
+        for script, (layout, cpus) in self.LAYOUTS.items():
+            for launcher in ("srun", "mpirun"):
+                with self.subTest(script=script, launcher=launcher):
+                    job = self.succeeds(f"slurm/{script}.sh", "sums.toml", LAUNCHER=launcher)
+                    found = self.timings(f"sums-j{job}")
+                    self.assertEqual((found["layout"], found["verified"]), (layout, True))
+                    self.assertEqual(found["cpus"], cpus * layout[0])
+                    checksums |= found["checksums"]
+        self.assertEqual(len(checksums), 1)
+
+    def test_options_of_sbatch_and_of_cleave_run(self):
+        self.write("sums.toml", SUMS.format(n="1e6"))
+        job = self.succeeds("--nodes=3", "slurm/multiprocessor.sh", "sums.toml", "-p", "n=2e6")
+        self.assertEqual(self.timings(f"sums-j{job}")["layout"], (3, 6, 1))
+        self.assertIn("n=2000000", self.printed())
+
+    def test_what_is_wrong_ends_with_its_own_status(self):
+        for launcher in ("srun", "mpirun"):
+            job = self.submit("slurm/one-node.sh", "none.toml", LAUNCHER=launcher)
+            self.assertEqual(self.ended(job), ["FAILED 2:0"])
+        self.assertEqual(self.ended(self.submit("slurm/one-node.sh")), ["FAILED 1:0"])
+        self.assertIn("give a job file", self.printed())
+
+    def test_an_array_of_eight(self):
+        files = [self.write(f"sum{i}.toml", SUMS.format(n=f"{i + 1}e6")) for i in range(8)]
+        job = self.succeeds("--array=0-7%4", "slurm/array.sh", *files)
+        found = [self.timings(f"sum{i}-j{job}_{i}") for i in range(8)]
+        self.assertTrue(all(each["verified"] for each in found))
+        self.assertEqual(len(set.union(*(each["checksums"] for each in found))), 8)
+
+    def test_a_farm(self):
+        self.write("farm.toml", 'workload = "command"\n[parameters]\ntemplate = "hostname"\nover = "i=1..12"\n')
+        job = self.succeeds("slurm/farm.sh", "farm.toml")
+        self.assertEqual(self.timings(f"farm-j{job}")["layout"], (2, 2, 2))
+        lines = (self.folder / f"results/farm-j{job}.joblog").read_text().splitlines()
+        self.assertEqual(len(lines), 13)
+        self.assertEqual(len({line.split("\t")[1] for line in lines[1:]}), 2, "two nodes")
+
+    def test_studies(self):
+        self.write("sums.toml", SUMS.format(n="1e6"))
+        for mode, n in (("strong", "1e6"), ("weak", "4e6")):
+            job = self.succeeds(f"slurm/{mode}-study.sh", "sums.toml", "--only", "ranks=4")
+            points = list((self.folder / f"results/sums-{mode}-j{job}/points").glob("*.h5"))
+            self.assertGreater(len(points), 1)
+            with h5py.File(points[0], "r") as file:
+                self.assertEqual(file["run"].attrs["work_items"], float(n))
+
+    def test_a_study_submits_a_job_for_each_number_of_nodes(self):
+        self.write("sums.toml", SUMS.format(n="1e6"))
+        self.write("tiny.toml", 'job = "sums.toml"\nmode = "strong"\nranks = [2, 4]\n[measure]\n'
+                                'repetitions = 2\n[slurm]\ncores_per_node = 2\ntime = "5"\n')
+        study = [CLEAVE, "study", "tiny.toml", "-o", "tiny", "--launcher", "slurm"]
+        said = self.login(*study)
+        jobs = re.findall(r"^job +(\d+)", said, re.M)
+        self.assertEqual(len(jobs), 2, said)
+        self.assertIn(f"queued as job {jobs[1]}", self.login(*study, "--resume"))
+        for job in jobs:
+            self.assertEqual(self.ended(job), ["COMPLETED 0:0"], (self.folder / "tiny/slurm/nodes-1.log"))
+        self.assertEqual(self.login(*study, "--resume").count("all points are done"), 2)
+
+    def test_plain_srun_is_refused(self):
+        run = self.on(1, "srun", "-n2", CLEAVE, "run", "squares", check=False)
+        self.assertEqual(run.returncode, 2)
+        self.assertIn("srun --mpi=pmix", run.stderr)
+        self.assertFalse((self.folder / "results").exists())
+
+
+class Ends(Case):
+    """Jobs that end before their work is done."""
+
+    def pull_end_in(self, job, seconds):
+        """Slurm looks at time limits every 30 s: fewer seconds may leave none for USR1."""
+        end = datetime.datetime.now() + datetime.timedelta(seconds=seconds)
+        self.login("scontrol", "update", f"JobId={job}", f"EndTime={end:%Y-%m-%dT%H:%M:%S}")
+
+    def test_time_is_over(self):
+        """NAS EP class D loses its time after 20 s and ends at another layout with the same bytes;
+        beside it, on another node, a job that mostly sleeps is not started again."""
+        lines = (SOURCE / "tests/data/ep-D.checksum").read_text().splitlines()
+        expected = dict(line.split() for line in lines if not line.startswith("#"))
+        self.write("ep-D.toml", 'workload = "ep"\n[parameters]\nclass = "D"\n')
+        self.write("waits.toml", WAITS.format(n=4000))
+        text = (SOURCE / "slurm/requeue.sh").read_text()
+        other = "((${SLURM_RESTART_COUNT:-0} == 0)) || { SLURM_NTASKS_PER_NODE=1 SLURM_CPUS_PER_TASK=2; }\n"
+        self.write("chain.sh", text.replace("\nname=", "\n" + other + "name=", 1))
+        chain = self.submit("--nodes=1", "--ntasks-per-node=2", "chain.sh", "ep-D.toml")
+        alone = self.submit("slurm/one-node.sh", "waits.toml")
+        self.await_running(chain)
+        self.await_running(alone)
+        time.sleep(20)
+        for job in (chain, alone):
+            self.pull_end_in(job, 40)
+
+        self.await_facts(chain, lambda facts: facts[0]["Restarts"] == "1", 60)
+        self.login("scontrol", "update", f"JobId={chain}", "TimeLimit=10") # it was pulled in too
+        self.assertEqual(self.ended(chain, 400), ["COMPLETED 0:0"], self.printed())
+        self.assertRegex(self.printed(), r"1 node x 2 ranks x 1 thread(?s:.*)kept in results/ep-D")
+        second = self.timings(f"ep-D-j{chain}.attempt2")
+        self.assertEqual((second["layout"], second["done"], second["verified"]), ((1, 1, 2), 1, True))
+        self.assertEqual(second["facts"]["attempt"], "2")
+        self.assertLess(second["tasks"], 2 ** 20, "it went on, and did not begin anew")
+        if simd := expected.get(second["facts"]["simd_target"]):
+            self.assertEqual(second["checksums"], {simd})
+        self.assertEqual(list((self.folder / "results").glob("*.checkpoint")), [], "removed")
+
+        self.assertEqual(self.ended(alone), ["FAILED 75:0"], self.printed())
+        self.assertIn("interrupted before the first repetition was done", self.printed())
+
+    def test_a_cancelled_job_keeps_what_is_committed(self):
+        self.write("waits.toml", WAITS.format(n=8))
+        for launcher in ("srun", "mpirun"):
+            with self.subTest(launcher=launcher):
+                job = self.submit("slurm/multiprocessor.sh", "waits.toml", "--repetitions", "500",
+                                  LAUNCHER=launcher)
+                nodes = self.nodes_of(self.await_running(job))
+                time.sleep(3)
+                self.login("scancel", job)
+                self.assertEqual(self.ended(job)[0].split()[0], "CANCELLED")
+                found = self.timings(f"waits-j{job}")
+                self.assertGreater(found["done"], 0)
+                self.assertTrue(found["verified"])
+                for node in nodes:
+                    self.assertNotIn("cleave", self.on(node, "sh", "-c", "cat /proc/[0-9]*/comm").stdout)
+
+    def nodes_of(self, facts):
+        shown = self.login("scontrol", "show", "hostnames", facts["NodeList"])
+        return [int(name.removeprefix("h")) for name in shown.split()]
+
+    def test_a_node_that_is_drained_ends_its_job_first(self):
+        self.write("waits.toml", WAITS.format(n=40))
+        job = self.submit("--nodelist=h2", "slurm/one-node.sh", "waits.toml")
+        self.await_running(job)
+        self.login("scontrol", "update", "NodeName=h2", "State=DRAIN", "Reason=test")
+        self.addCleanup(self.login, "scontrol", "update", "NodeName=h2", "State=RESUME")
+        later = self.submit("slurm/one-node.sh", "waits.toml")
+        self.assertNotIn(2, self.nodes_of(self.await_running(later)))
+        for each in (job, later):
+            self.assertEqual(self.ended(each), ["COMPLETED 0:0"], self.printed())
+            self.assertTrue(self.timings(f"waits-j{each}")["verified"])
+
+    def test_nodes_fail(self):
+        """One crashes, another is cut off the network and goes on computing while the requeued job
+        runs: both jobs end with the right answer."""
+        self.write("waits.toml", WAITS.format(n=600)) # 15 s on 4 ranks
+        whole = self.timings(f"waits-j{self.succeeds('--nodes=4', 'slurm/multiprocessor.sh', 'waits.toml')}")
+        jobs = [self.submit("slurm/requeue.sh", "waits.toml") for _ in range(2)]
+        crashed, cut = (self.nodes_of(self.await_running(job))[1] for job in jobs)
+        time.sleep(3)
+        self.on_cluster("crash", crashed)
+        self.on_cluster("cut", cut)
+        for job in jobs:
+            self.await_running(job, 90, restarts="1")
+        for verb, node in (("heal", cut), ("start", crashed)):
+            self.on_cluster(verb, node)
+        for job in jobs:
+            self.assertEqual(self.ended(job), ["COMPLETED 0:0"], self.printed())
+            second = self.timings(f"waits-j{job}.attempt2")
+            self.assertEqual(second["checksums"], whole["checksums"])
+            self.assertLess(second["tasks"], 600, "it went on, and did not begin anew")
+        self.await_all_idle()
+
+    def on_cluster(self, verb, node):
+        subprocess.run([CLUSTER, verb, str(node)], env=Case.cluster, timeout=30, check=True)
+
+    def await_all_idle(self):
+        until = time.monotonic() + 30
+        while (said := self.login("sinfo", "--noheader", "--format=%D %T").strip()) != f"{NODES} idle":
+            self.assertLess(time.monotonic(), until, said)
+            time.sleep(0.2)
+
+
+def lacking():
+    """What this machine lacks for a Slurm of its own."""
+    if os.getuid() != 0:
+        return "root"
+    path = os.environ["PATH"] + ":/usr/sbin:/sbin"
+    for program in ("slurmctld", "slurmd", "munged", "srun", "sbatch", "ip", "nsenter"):
+        if shutil.which(program, path=path) is None:
+            return f"{program} (scripts/setup --all installs it)"
+    if len(os.sched_getaffinity(0)) < 2:
+        return "two cores"
+    namespaces = ["unshare", "--net", "--pid", "--uts", "--ipc", "--mount", "--fork", "true"]
+    if subprocess.run(namespaces, capture_output=True).returncode != 0:
+        return "namespaces of its own (unshare --net --mount ...)"
+    return ""
+
+
+if __name__ == "__main__":
+    if set(sys.argv[3:]) != {"Waiting"} and (missing := lacking()):
+        print(f"skipped: a Slurm on this machine needs {missing}")
+        sys.exit(77)
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]], verbosity=2)
