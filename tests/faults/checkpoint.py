@@ -206,6 +206,13 @@ class Others(Checkpoints):
         with self.fault("nothing was lost by the refusals"):
             self.go_on()
 
+    def test_journals_without_their_log(self):
+        """Nobody knows of which job they are: their results are computed again."""
+        with self.fault("log of a checkpoint is lost"):
+            self.kept_by()
+            (self.home / "kept/attempt-0001.log").unlink()
+            self.assertGreater(self.go_on(), 300 * 0.02 / 6, "went on with what may be another job's")
+
     def test_twins(self):
         """Of two launches that go on at the same instant, one does."""
         self.kept_by()

@@ -168,14 +168,15 @@ class Checkpoint(Killing):
 
     def after_a_kill(self, job):
         now = {path.name: path.read_bytes() for path in self.attempts()}
-        if now:  # else it had come to its end
-            for name, content in self.earlier.items():
+        over = (self.home / "a.json").exists()  # and what was kept is being removed
+        for name, content in self.earlier.items():
+            if name in now or not over:
                 self.assertEqual(now.get(name), content, f"{name} is of an earlier attempt, and has changed")
         self.earlier = now
         self.only(r"kept/attempt-\d{4}\.(log|rank-\d{5}\.journal)|a\.json|a(\.attempt\d+)?\.h5|"
                   + MAY_STAY.format(r"a(\.attempt\d+)?"))
-        if not now and (self.home / "a.json").exists():
-            self.begin_anew()  # killed when its work was over
+        if over and not now:
+            self.begin_anew()
 
     def after_the_end(self, job):
         output, _ = self.expect(job, 0)
