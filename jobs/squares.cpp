@@ -102,8 +102,12 @@ void Squares::keep(const std::vector<Square>& squares, const Comm& comm) {
   for (const auto& [worker, share] : shares) {
     const auto [rank, thread] = worker;
     std::ostringstream line;
-    line << "rank " << rank << " thread " << thread << " on " << comm.host_of(rank) << " (pid "
-         << comm.pid_of(rank) << "): " << share.tasks << " tasks:" << share.text;
+    line << "rank " << rank << " thread " << thread;
+    if (rank < comm.size())
+      line << " on " << comm.host_of(rank) << " (pid " << comm.pid_of(rank) << ")";
+    else // a checkpoint has what it computed
+      line << " of an earlier launch";
+    line << ": " << share.tasks << " tasks:" << share.text;
     who_.push_back(line.str());
   }
 }

@@ -7,6 +7,7 @@
 #include "words.hpp"
 
 #include <cstdio>
+#include <new>
 #include <utility>
 
 namespace cleave::detail {
@@ -38,6 +39,8 @@ std::vector<std::byte> packed_failure(const std::exception_ptr& failure) {
     std::rethrow_exception(failure);
   } catch (const Error& error) {
     return packed(error);
+  } catch (const std::bad_alloc&) {
+    return packed({ErrorKind::io, "out of memory; use more nodes or a smaller problem"});
   } catch (...) {
     const Thrown thrown = current_exception_words();
     return packed({ErrorKind::failed_task,

@@ -89,6 +89,15 @@ std::string requeue_lines(const BatchRun& run) {
          "\" || true\nfi\n";
 }
 
+constexpr const char* step_lines =
+    R"(# A node that was cut off may run an earlier attempt yet. When it comes back, Slurm ends the step of
+# that number: it must not be this attempt's.
+for ((step = 0; step < ${SLURM_RESTART_COUNT:-0}; step++)); do
+  srun --mpi=none -N 1 -n 1 true
+done
+
+)";
+
 constexpr const char* wait_lines = R"(
 # wait comes back when the trap has run: its status is the launcher's when it has not.
 while :; do
@@ -142,6 +151,8 @@ std::string batch_script(const BatchRun& run) {
     text += "export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1\n\n";
   if (!run.by_mpirun) // whose other way, a tree, now and then loses a rank in MPI_Init
     text += "export SLURM_PMIX_FENCE=ring # else a rank may die in MPI_Init: docs/clusters.md\n\n";
+  if (run.request.requeue && !run.by_mpirun)
+    text += step_lines;
   text += job_lines(run) + state_lines(run) + trap_lines + command_line(run) + " &\n";
   text += std::string("launcher=$!\n") + wait_lines + "\n" + requeue_lines(run);
   return text + "exit \"$status\"\n";

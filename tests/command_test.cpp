@@ -268,6 +268,13 @@ TEST_F(CommandFiles, AJobLogLosesItsTornLineAlone) {
   read_job_log(file, [&](const JobRecord&) { ADD_FAILURE(); });
 }
 
+TEST_F(CommandFiles, AJobLogIsClaimedOnce) {
+  claim_job_log(folder_ / "log");
+  EXPECT_EQ(text(folder_ / "log"), "");
+  EXPECT_THROW(claim_job_log(folder_ / "log"), Error);
+  EXPECT_THROW(claim_job_log(folder_ / "none/log"), Error);
+}
+
 TEST(Tally, DoesNotDependOnTheOrder) {
   Tally one;
   Tally other;

@@ -171,7 +171,7 @@ def unlisted():
     """Sources that no CMakeLists.txt names: they would be neither built nor checked."""
     lists = "\n".join(
         (ROOT / folder / "CMakeLists.txt").read_text(encoding="utf-8")
-        for folder in (".", "jobs", "tests", "tests/fuzz", "bench")
+        for folder in (".", "jobs", "tests", "tests/faults", "tests/fuzz", "bench")
     )
     words = set(re.findall(r"[\w./+-]+", lists))
     files = [p for f in ("include", "src", "jobs", "tests", "bench") for p in (ROOT / f).rglob("*.[ch]pp")]

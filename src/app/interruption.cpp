@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <system_error>
 #include <utility>
 
 namespace cleave::app {
@@ -46,7 +47,11 @@ Interruption::Interruption(bool is_root, std::function<void(const Error&)> tell)
     if (before.sa_handler != SIG_IGN)
       sigaction(number, &action, nullptr);
   }
-  watcher_ = std::jthread([this] { wait(); });
+  try {
+    watcher_ = std::jthread([this] { wait(); });
+  } catch (const std::system_error&) {
+    // Without one, a signal is noticed between tasks.
+  }
 }
 
 Interruption::~Interruption() {

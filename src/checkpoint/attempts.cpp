@@ -53,6 +53,8 @@ public:
       kept_.last_number = std::max(kept_.last_number, name.attempt);
       if (name.what == "stop")
         continue;
+      if (name.what == "journal" && attempts_[name.attempt].facts.empty())
+        continue; // nobody knows of which job; its log would have come before it
       read_journal(file, [&](const RecordPlace& place, std::span<const std::byte> payload) {
         take(file, name.attempt, place, payload);
       });
@@ -127,8 +129,11 @@ KeptByOthers read_attempts(const fs::path& folder) {
 void remove_attempts(const fs::path& folder) noexcept {
   try {
     std::error_code ignored;
-    for (const fs::path& file : files_in(folder))
-      fs::remove(file, ignored);
+    const std::vector<fs::path> files = files_in(folder);
+    for (const bool logs : {false, true}) // while there is a journal, its log says whose it is
+      for (const fs::path& file : files)
+        if ((file_name(file)->what == "log") == logs)
+          fs::remove(file, ignored);
     fs::remove(folder, ignored); // unless somebody else's files are in it
   } catch (const std::exception&) {
     return; // no memory for names: they stay

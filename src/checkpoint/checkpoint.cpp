@@ -430,7 +430,9 @@ std::optional<Error> Checkpoint::trouble() const {
 
 bool Checkpoint::superseded() const {
   std::error_code ignored;
-  return fs::exists(log_of(folder(), work_->attempt + 1), ignored);
+  const bool taken_over = fs::exists(log_of(folder(), work_->attempt + 1), ignored);
+  // The later attempt may have ended and removed the folder, and another run may use it now.
+  return taken_over || (work_->log && work_->log->replaced_at(log_of(folder(), work_->attempt)));
 }
 
 void Checkpoint::remove() noexcept {

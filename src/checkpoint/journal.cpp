@@ -4,6 +4,7 @@
 #include "cleave/timings.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -125,6 +126,13 @@ void JournalWriter::restart() {
   if (ftruncate(file_.get(), 0) != 0 || lseek(file_.get(), 0, SEEK_SET) != 0)
     throw FileFailure("empty it", errno);
   written_ = 0;
+}
+
+bool JournalWriter::replaced_at(const std::filesystem::path& name) const noexcept {
+  struct stat mine {};
+  struct stat there {};
+  return fstat(file_.get(), &mine) == 0 && stat(name.c_str(), &there) == 0 &&
+         (mine.st_dev != there.st_dev || mine.st_ino != there.st_ino);
 }
 
 void read_journal(

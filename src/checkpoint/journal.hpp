@@ -55,6 +55,8 @@ public:
   void sync();
   /// Forgets all records. @throws FileFailure
   void restart();
+  /// Whether there is a file of this name, but another one.
+  [[nodiscard]] bool replaced_at(const std::filesystem::path& name) const noexcept;
 
 private:
   Descriptor file_;

@@ -95,6 +95,8 @@ void Commands::direct(Executor& executor, const Pool& pool) {
   const bool first = repetitions_++ == 0;
   if (!first)
     survey_ = {tasks_, std::vector<bool>(static_cast<std::size_t>(tasks_)), {}};
+  else if (!settings_.resume && !settings_.joblog.empty())
+    claim_job_log(settings_.joblog);
   Campaign campaign(settings_, survey_, first && settings_.resume,
                     [this](std::string_view text, bool error) { tell_output(text, error); });
   std::int64_t told_ns = 0;

@@ -167,6 +167,17 @@ void read_job_log(const std::filesystem::path& file,
     throw refuse("cannot be read to its end");
 }
 
+void claim_job_log(const std::filesystem::path& file) {
+  const Descriptor made(open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  if (!made && errno == EEXIST)
+    throw Error(ErrorKind::bad_input,
+                "has appeared meanwhile; go on with it by resume=true, or give another name",
+                {file.string(), 0, "joblog"});
+  if (!made)
+    throw Error(ErrorKind::io, std::string("cannot be made: ") + std::strerror(errno),
+                {file.string(), 0, "joblog"});
+}
+
 JobLog::JobLog(std::filesystem::path file, bool keep)
     : name_(std::move(file)), file_(open_output(name_, O_RDWR | O_APPEND)) {
   if (!file_)

@@ -45,6 +45,10 @@ struct JobRecord {
 void read_job_log(const std::filesystem::path& file,
                   const std::function<void(const JobRecord&)>& take);
 
+/// Makes an empty log, for a run that begins: of several that begin at once, one succeeds. Local.
+/// @throws Error bad_input when there is a file of this name by now, io when it cannot be made
+void claim_job_log(const std::filesystem::path& file);
+
 /// A log that grows. Not thread-safe.
 class JobLog {
 public:

@@ -1,4 +1,5 @@
 #include "../words.hpp"
+#include "cleave/provenance.hpp"
 #include "settings.hpp"
 
 #include <algorithm>
@@ -208,6 +209,21 @@ std::optional<JobText> share_job_file(const Comm& comm, const Request& request) 
   return JobText{request.job, message.substr(1)};
 }
 
+// Another build may compute other bytes.
+void require_one_program(const Comm& comm) {
+  const std::string id = machine_facts().at("build_id");
+  if (comm.agree({checksum(std::as_bytes(std::span(id)))}).unanimous())
+    return;
+  const std::vector<std::string> all = comm.all_gather(id);
+  const auto other =
+      std::ranges::find_if(all, [&](const std::string& its) { return its != all[0]; });
+  const auto rank = static_cast<int>(other - all.begin());
+  throw Error(ErrorKind::bad_input, "rank " + std::to_string(rank) + " (host " +
+                                        comm.host_of(rank) +
+                                        ") runs another program than root (build id " + *other +
+                                        ", not " + all[0] + "); start the same one on every rank");
+}
+
 } // namespace
 
 std::vector<Parameter> setting_parameters() {
@@ -273,6 +289,7 @@ Plan make_plan(const Request& request, const std::optional<JobText>& job,
 
 Plan agree_on_plan(const Comm& comm, const Request& request,
                    const std::vector<Workload>& workloads) {
+  require_one_program(comm);
   std::string asked; // the program's name may differ: nodes may keep it in different places
   for (std::size_t i = 1; i < request.argv.size(); ++i)
     asked.append(request.argv[i]).push_back('\0');

@@ -43,12 +43,14 @@ public:
     job_ = workload_.prepare(values_, pool_);
     job_->tell_output_to(observer_.on_output);
     try {
+      pool_.from_root([&] { return accept(); });
+      if (!plan_.dry_run)
+        begin_checkpoint();
       pool_.from_root([&] { return start(); });
       if (plan_.dry_run) {
         report_.dry_run = true;
         return std::move(report_);
       }
-      begin_checkpoint();
       repeat();
     } catch (...) {
       forget_empty_file();
@@ -126,7 +128,11 @@ private:
     const auto last = static_cast<std::uint64_t>(plan_.warm_ups + plan_.repetitions - 1);
     first_ = static_cast<int>(comm_.agree({std::min(done, last)}).highest[0]);
     checkpoint_->start_at(first_);
-    checkpoint_->begin();
+    try {
+      checkpoint_->begin();
+    } catch (const Error& error) { // before any work: for the user to mend
+      throw Error(ErrorKind::bad_input, error.message(), error.place());
+    }
     pool_.keep_in(checkpoint_.get());
     kept_.save = [checkpoint = checkpoint_] { checkpoint->flush(false); };
     tell_checkpoint();
@@ -164,10 +170,16 @@ private:
                             trouble.place()});
   }
 
-  // Root: the job is prepared; the last refusals, then the timings file.
-  bool start() {
+  // Root: the job is prepared; the last refusals.
+  bool accept() {
     if (!plan_.result.empty())
       job_->accept_result(plan_.result);
+    return true;
+  }
+
+  // Root. The attempt has been claimed: where it ends in between, the next one has another number,
+  // and does not meet a timings file of its own name.
+  bool start() {
     if (!plan_.dry_run)
       open_store(); // which settles the names of files
     report_.start = {
@@ -192,7 +204,9 @@ private:
     const fs::path& file = files_.timings();
     report_.timings_file = file;
     kept_.timings = file;
-    kept_.resume = job_->how_to_resume(); // or the checkpoint's, later
+    kept_.resume = job_->how_to_resume();
+    if (checkpoint_)
+      tell_checkpoint();
     kept_.progress = beside(file, ".progress");
     progress_.emplace(kept_.progress, plan_.workload);
     tell_kept();
@@ -253,16 +267,20 @@ private:
     try {
       job_->run(pool_);
     } catch (const MapError& error) {
-      // Another rank may have been asked, and we not yet.
-      const bool asked = std::ranges::any_of(error.failures(), [](const TaskFailure& failure) {
-        return failure.what == asked_to_stop;
-      });
-      if (!stopped_ && !asked && !(checkpoint_ && checkpoint_->stopping()))
+      if (!was_stopped(error))
         throw;
       throw kept_.interruption();
     }
     if (stopped_) // the job may have coped with it
       throw kept_.interruption();
+  }
+
+  // This rank knows it, or another one has noticed it first.
+  [[nodiscard]] bool was_stopped(const MapError& error) const {
+    return stopped_ || (checkpoint_ && checkpoint_->stopping()) ||
+           std::ranges::any_of(error.failures(), [](const TaskFailure& failure) {
+             return failure.what == asked_to_stop;
+           });
   }
 
   // Root.
@@ -351,6 +369,7 @@ private:
   // Root: the answer, its figures and its files. Returns the exit status for all ranks.
   int finish() {
     progress_.reset();
+    miss_timings();
     store_.reset();
     report_.result = job_->summary();
     report_.details = job_->details();
@@ -370,6 +389,14 @@ private:
       if (fs::exists(file))
         report_.files.push_back(file);
     return report_.errors.empty() ? 0 : exit_status(report_.errors.front().kind());
+  }
+
+  // A file that somebody has removed under way is written to its end, and then gone: nothing fails.
+  void miss_timings() {
+    if (store_ && !fs::exists(files_.timings()))
+      report_.errors.emplace_back(ErrorKind::io,
+                                  "was removed, or its folder, while the run wrote it",
+                                  ErrorPlace{files_.timings().string(), 0, ""});
   }
 
   void summarise() {
@@ -420,6 +447,8 @@ private:
 
   // Root: a run that ended before its first commit leaves no empty file behind.
   void forget_empty_file() noexcept {
+    if (checkpoint_ && pool_.is_root() && report_.timings_file.empty() && attempt() == 1)
+      checkpoint_->remove();
     if (!store_ || committed_ > 0)
       return;
     store_.reset();
