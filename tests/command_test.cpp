@@ -228,7 +228,7 @@ TEST_F(CommandFiles, ADamagedJobLogIsRefused) {
   const auto tell = [&](const JobRecord& r) { lines << to_line(r); };
   read_job_log(file, tell);
   const std::string written = lines.str();
-  const auto survived = testing::survive(file, [&] {
+  const auto survived = testing::survive("job log", file, [&] {
     lines.str("");
     read_job_log(file, tell);
     return written.starts_with(lines.str());

@@ -78,7 +78,7 @@ class Damaged(Program):
                     if run.returncode == 0:
                         self.assertEqual(right[tuple(a)], run.stdout)
         tried = times * TIMES * len(arguments)
-        print(f"{name}: {tried} tried, {tried} survived, {refused} of them by refusal")
+        print(f"fault\tbytes changed: {name}, by the program\t{tried}\t{tried}", flush=True)
         return refused
 
     def test_timings_files(self):
@@ -109,7 +109,7 @@ class Damaged(Program):
                 lines = (self.home / "log").read_text().splitlines()[1:]
                 self.assertEqual(list(range(1, 21)), sorted(int(line.split("\t")[0]) for line in lines))
         self.assertGreater(refused, 10)
-        print(f"log: {25 * TIMES} tried, {25 * TIMES} survived, {refused} of them by refusal")
+        print(f"fault\tbytes changed: job log, resume of a farm\t{25 * TIMES}\t{25 * TIMES}", flush=True)
 
 
 # Lines that are right, each word of which may become another.
@@ -157,7 +157,7 @@ class CommandLines(Program):
                 left = os.listdir(folder)
                 if run.returncode == 2 or "--dry-run" in words:
                     self.assertEqual([], left, words)
-        print(f"command lines: {times} tried, {times} survived, {statuses.get(2, 0)} of them by refusal")
+        print(f"fault\tmutated command lines\t{times}\t{times}", flush=True)
         self.assertGreater(statuses.get(2, 0), times // 4)
 
 

@@ -1,4 +1,6 @@
 // Timings files and traces with damaged bytes: refused, or read as they were written.
+#include "../src/checkpoint/attempts.hpp"
+#include "cleave/serialize.hpp"
 #include "cleave/store.hpp"
 #include "damage.hpp"
 #include "store_fixture.hpp"
@@ -18,7 +20,8 @@ TEST_F(DamagedFiles, OfTimingsAreRefusedOrRight) {
   }
   const Timings written = read_timings(file_);
   ASSERT_EQ(written.run.size(), 6U);
-  const auto survived = testing::survive(file_, [&] { return same(read_timings(file_), written); });
+  const auto survived =
+      testing::survive("timings", file_, [&] { return same(read_timings(file_), written); });
   EXPECT_GT(survived.refused, testing::damages() / 10);
   EXPECT_GT(survived.right, testing::damages() / 10);
 }
@@ -26,13 +29,47 @@ TEST_F(DamagedFiles, OfTimingsAreRefusedOrRight) {
 TEST_F(DamagedFiles, OfTracesAreRefusedOrRight) {
   write_trace(file_, sample_trace());
   const auto written = read_trace(file_);
-  const auto survived = testing::survive(file_, [&] {
+  const auto survived = testing::survive("trace", file_, [&] {
     const auto read = read_trace(file_);
     return std::equal(read.begin(), read.end(), written.begin(), written.end(),
                       [](const TraceRow& a, const TraceRow& b) { return same(a, b); });
   });
   EXPECT_GT(survived.refused, testing::damages() / 10);
   EXPECT_GT(survived.right, testing::damages() / 10);
+}
+
+TEST_F(DamagedFiles, OfCheckpointsAreRightOrLess) {
+  const auto journal = journal_of(folder_, 1, 0);
+  const auto payload = [](std::int64_t first) { return std::vector<std::int64_t>{first, ~first}; };
+  Packer facts;
+  facts.put(Facts{{"workload", "one"}});
+  facts.put(Facts{});
+  {
+    JournalWriter log(log_of(folder_, 1), 1 << 20);
+    ASSERT_TRUE(log.append({.kind = RecordKind::facts}, facts.bytes()));
+    log.flush();
+    JournalWriter parts(journal, 1 << 20);
+    for (std::int64_t first = 0; first < 100; first += 2)
+      ASSERT_TRUE(
+          parts.append({.kind = RecordKind::part, .units = 100, .first = first, .last = first + 2},
+                       std::as_bytes(std::span(payload(first)))));
+    parts.flush();
+  }
+  std::size_t least = 50;
+  testing::survive("checkpoint", journal, [&] {
+    std::size_t found = 0;
+    for (const auto& [call, records] : read_attempts(folder_).parts)
+      for (const KeptRecord& record : records) {
+        const auto expected = payload(record.place.head.first);
+        const auto bytes = std::as_bytes(std::span(expected));
+        if (!std::ranges::equal(read_payload(record.file, record.place), bytes))
+          return false;
+        ++found;
+      }
+    least = std::min(least, found);
+    return true;
+  });
+  EXPECT_LT(least, 25U) << "damages hide nothing";
 }
 
 } // namespace

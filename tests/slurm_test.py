@@ -257,7 +257,23 @@ class Shapes(Case):
 
 
 class Ends(Case):
-    """Jobs that end before their work is done."""
+    """Jobs that end before their work is done: faults, counted for docs/reliability.md."""
+
+    FAULTS = {
+        "test_time_is_over": [("Slurm: time limit, with and without requeue", 2)],
+        "test_a_cancelled_job_keeps_what_is_committed": [("Slurm: scancel", 2)],
+        "test_a_cancelled_job_does_not_come_back": [("Slurm: scancel of a job that requeues itself", 1)],
+        "test_a_node_that_is_drained_ends_its_job_first": [("Slurm: node drained", 1)],
+        "test_slurmd_is_killed": [("Slurm: kill -9 of a node's slurmd", 1)],
+        "test_nodes_fail": [("Slurm: node crash", 1), ("Slurm: node cut off the network", 1)],
+    }
+
+    def run(self, result=None):
+        before = len(result.failures) + len(result.errors)
+        super().run(result)
+        survived = len(result.failures) + len(result.errors) == before
+        for name, tried in self.FAULTS.get(self._testMethodName, []):
+            print(f"fault\t{name}\t{tried}\t{tried if survived else 0}", flush=True)
 
     def pull_end_in(self, job, seconds):
         """Slurm looks at time limits every 30 s: fewer seconds may leave none for USR1."""
@@ -312,6 +328,30 @@ class Ends(Case):
                 self.assertTrue(found["verified"])
                 for node in nodes:
                     self.assertNotIn("cleave", self.on(node, "sh", "-c", "cat /proc/[0-9]*/comm").stdout)
+
+    def test_a_cancelled_job_does_not_come_back(self):
+        self.write("waits.toml", WAITS.format(n=4000))
+        job = self.submit("slurm/requeue.sh", "waits.toml")
+        self.await_running(job)
+        time.sleep(3)
+        self.login("scancel", job)
+        self.assertEqual(self.ended(job)[0].split()[0], "CANCELLED")
+        self.assertEqual(self.facts(job)[0]["Restarts"], "0")
+        time.sleep(1)
+        self.assertEqual(self.login("squeue", "--noheader", "--states=pending,running", "--jobs", job), "")
+
+    def test_slurmd_is_killed(self):
+        """A new one takes its place before Slurm gives the node up: the job does not notice."""
+        self.write("waits.toml", WAITS.format(n=200))
+        job = self.submit("slurm/multiprocessor.sh", "waits.toml")
+        node = self.nodes_of(self.await_running(job))[1]
+        time.sleep(2)
+        self.on(node, "pkill", "-9", "-x", "slurmd")
+        time.sleep(1)
+        self.on_cluster("restart", node)
+        self.assertEqual(self.ended(job), ["COMPLETED 0:0"], self.printed())
+        self.assertTrue(self.timings(f"waits-j{job}")["verified"])
+        self.await_all_idle()
 
     def nodes_of(self, facts):
         shown = self.login("scontrol", "show", "hostnames", facts["NodeList"])

@@ -8,6 +8,7 @@
 #   slurm/cluster/cluster.sh on I COMMAND           or on hI
 #   slurm/cluster/cluster.sh crash I | start I      kills all that runs on node hI | begins it again
 #   slurm/cluster/cluster.sh cut I | heal I         takes its network away | gives it back
+#   slurm/cluster/cluster.sh restart I              a new slurmd on hI, whose own was killed
 #   slurm/cluster/cluster.sh down                   ends it
 #
 # Needs root and the packages slurm-wlm, munge and iproute2. Settings, from the environment:
@@ -130,6 +131,7 @@ case $verb in
     ;;
   login) on 1 "$@" ;;
   on) on "$@" ;;
+  restart) start_node "$1" ;; # its slurmd alone
   start)
     "$make_hosts" start "$1"
     start_node "$1"

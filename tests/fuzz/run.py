@@ -28,4 +28,5 @@ with tempfile.TemporaryDirectory() as folder:
             print(f"{file.name}: {file.read_bytes()!r}")
         sys.exit(1)
     tried = re.search(r"number_of_executed_units: (\d+)", said)
-    print(f"{FUZZER.name}: {tried[1]} inputs tried, {tried[1]} survived, {len(list(found.iterdir()))} new ways found")
+    print(f"{len(list(found.iterdir()))} new ways found")
+    print(f"fault\tmutated inputs: {FUZZER.name.removesuffix('_fuzz')}\t{tried[1]}\t{tried[1]}")
