@@ -207,6 +207,8 @@ void Dispatcher::send(Remote& remote, Frame frame) {
 
 void Dispatcher::flush(Remote& remote) {
   remote.crowded = !remote.writer.flush(remote.channel.to_rank);
+  if (remote.channel.to_rank.woke())
+    woke_.store(true, std::memory_order_relaxed);
   // Whoever looks after the channels goes on when there is room, which may be at once.
   if (remote.crowded && remote.channel.to_rank.ask_room() > 0)
     bell_.ring();
@@ -268,8 +270,11 @@ bool Dispatcher::wait(const std::function<bool()>& ready, const Deadline& deadli
   main_waits_ = true;
   ++waits_;
   bell_.asleep.store(0); // awake, and attending in the service thread's stead
+  Naps awake = channels_.naps();
+  if (woke_.exchange(false, std::memory_order_relaxed))
+    awake.stay_awake(answer_time);
   const bool come = wait_on(
-      bell_, main_thread, spins_, channels_.naps(), deadline,
+      bell_, main_thread, spins_, awake, deadline,
       [&](Naps& naps) {
         if (attend())
           naps.restart();

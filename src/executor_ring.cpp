@@ -23,7 +23,7 @@ std::size_t Ring::write(std::span<const std::byte> from) noexcept {
   std::memcpy(bytes_.data() + at, from.data(), straight);
   std::memcpy(bytes_.data(), from.data() + straight, count - straight);
   control_->written.store(written + count);
-  reader_->ring();
+  woke_ = reader_->ring() || woke_;
   return count;
 }
 

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <utility>
 
 namespace cleave::detail {
 
@@ -24,14 +25,15 @@ struct alignas(128) Bell {
   std::atomic<std::uint32_t> rung;   // times
   std::atomic<std::uint32_t> asleep; // whom to wake, a bit each; 0: they are awake
 
-  /// Wakes who sleeps. One load when nobody does, about 2 us otherwise.
-  void ring() noexcept {
+  /// Wakes who sleeps. One load when nobody does, about 2 us otherwise. @return whether one slept
+  bool ring() noexcept {
     if (asleep.load() == 0)
-      return;
+      return false;
     const std::uint32_t who = asleep.exchange(0);
     rung.fetch_add(1);
     if (who != 0)
       futex_wake(rung, who);
+    return who != 0;
   }
 };
 
@@ -104,6 +106,8 @@ public:
   [[nodiscard]] std::span<const std::byte> front(std::size_t most) const noexcept;
   void consume(std::size_t bytes) noexcept;
 
+  /// Whether the reader has been woken by what was written since the last question.
+  [[nodiscard]] bool woke() noexcept { return std::exchange(woke_, false); }
   [[nodiscard]] Bell& reader() noexcept { return *reader_; }
   [[nodiscard]] Bell& writer() noexcept { return *writer_; }
 
@@ -112,6 +116,7 @@ private:
   std::span<std::byte> bytes_;
   Bell* reader_ = nullptr;
   Bell* writer_ = nullptr;
+  bool woke_ = false;
 };
 
 } // namespace cleave::detail

@@ -20,6 +20,9 @@
 namespace cleave {
 
 constexpr auto spin_time = std::chrono::microseconds(50);
+// An answer of somebody who had to be woken takes so long at most: a wake takes a virtual machine
+// 50 us, and to fall asleep meanwhile would cost another.
+constexpr auto answer_time = std::chrono::microseconds(150);
 constexpr auto longest_sleep = std::chrono::milliseconds(500); // between looks at who has left
 
 /// Tells the processor that this loop waits.
@@ -81,8 +84,13 @@ public:
                 Clock::duration shortest = std::chrono::microseconds(20)) noexcept
       : longest_(longest), shortest_(shortest) {}
   /// Something has come: stay awake for 50 us.
-  void restart() noexcept { since_ = Clock::now(); }
-  [[nodiscard]] bool awake() const noexcept { return Clock::now() - since_ < spin_time; }
+  void restart() noexcept { stay_awake(spin_time); }
+  /// Stay awake for so long from now on.
+  void stay_awake(Clock::duration time) noexcept {
+    since_ = Clock::now();
+    awake_ = time;
+  }
+  [[nodiscard]] bool awake() const noexcept { return Clock::now() - since_ < awake_; }
   /// The end of the next nap.
   [[nodiscard]] Clock::time_point next() const noexcept {
     constexpr Clock::duration short_nap = std::chrono::milliseconds(1);
@@ -95,6 +103,7 @@ public:
 private:
   Clock::duration longest_;
   Clock::duration shortest_;
+  Clock::duration awake_ = spin_time;
   Clock::time_point since_ = Clock::now();
 };
 
