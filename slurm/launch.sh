@@ -43,7 +43,7 @@ launch() {
   # A node that was cut off may run an earlier attempt yet. When it comes back, Slurm ends the step
   # of that number: it must not be this attempt's.
   for ((step = 0; step < ${SLURM_RESTART_COUNT:-0}; step++)); do
-    srun --mpi=none -N 1 -n 1 true
+    srun --mpi=none -N 1 -n 1 true || true
   done
   "${start[@]}" "$CLEAVE" "$@" --threads "$SLURM_CPUS_PER_TASK" &
   launcher=$!

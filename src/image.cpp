@@ -70,6 +70,8 @@ public:
       throw std::bad_alloc();
     }
     png_set_read_fn(png_, &stream_, on_read);
+    constexpr png_alloc_size_t largest_chunk = 8'000'000; // of texts and profiles: a length may lie
+    png_set_chunk_malloc_max(png_, largest_chunk);
   }
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;

@@ -93,7 +93,7 @@ constexpr const char* step_lines =
     R"(# A node that was cut off may run an earlier attempt yet. When it comes back, Slurm ends the step of
 # that number: it must not be this attempt's.
 for ((step = 0; step < ${SLURM_RESTART_COUNT:-0}; step++)); do
-  srun --mpi=none -N 1 -n 1 true
+  srun --mpi=none -N 1 -n 1 true || true
 done
 
 )";

@@ -53,15 +53,14 @@ public:
       kept_.last_number = std::max(kept_.last_number, name.attempt);
       if (name.what == "stop")
         continue;
-      if (name.what == "journal" && attempts_[name.attempt].facts.empty())
+      if (name.what == "journal" && !attempts_.contains(name.attempt))
         continue; // nobody knows of which job; its log would have come before it
       read_journal(file, [&](const RecordPlace& place, std::span<const std::byte> payload) {
         take(file, name.attempt, place, payload);
       });
     }
-    for (auto& [number, attempt] : attempts_)
-      if (!attempt.facts.empty()) // else killed before it said a word
-        kept_.attempts.push_back(std::move(attempt));
+    for (auto& [number, attempt] : attempts_) // but those killed before they said a word
+      kept_.attempts.push_back(std::move(attempt));
     return std::move(kept_);
   }
 
