@@ -247,7 +247,7 @@ void KMeans::run(Pool& pool) {
     std::vector<double> next = means(pool, centroids, tally, pass);
     if (is_last(answer_.passes))
       break;
-    pool.save(State{centroids.values(), next, answer_.passes});
+    pool.save([&] { return State{centroids.values(), next, answer_.passes}; });
     centroids = Centroids(std::move(next), columns());
   }
   answer_.converged = answer_.passes.back().changed + answer_.passes.back().relocated == 0;

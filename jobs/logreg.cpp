@@ -183,8 +183,10 @@ void LogReg::run(Pool& pool) {
     model = fresh_model(settings_, matrix_.shape.columns, std::ssize(classes_), sum, to_train);
   }
   train(model, settings_, chosen_, kernel_, sum, to_train, answer_.losses, [&] {
-    pool.save(
-        State{chosen_, cross_validated_, model.mean, model.scale, model.weights, answer_.losses});
+    pool.save([&] {
+      return State{chosen_,     cross_validated_, model.mean,
+                   model.scale, model.weights,    answer_.losses};
+    });
   });
   evaluate(pool, model, chosen_);
   compare_slopes(sum, model, to_train);

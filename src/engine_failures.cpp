@@ -123,14 +123,17 @@ void Engine::fail(const Worker& worker, std::int64_t task, const std::exception_
     stop_->store(call_, std::memory_order_relaxed); // a hint: join() carries the news
   const std::lock_guard lock(failures_mutex_);
   failures_.push_back(std::move(failure));
+  stops_ = stops_ || stop;
 }
 
 std::vector<TaskFailure> Engine::join() {
   const std::vector<TaskFailure> mine = std::exchange(failures_, {});
   const bool dear =
       std::ranges::any_of(hands_, [](const Hand& hand) { return !hand.dear.empty(); });
-  const Agreement said = comm_.agree({mine.size(), dear ? 1U : 0U});
+  const Agreement said =
+      comm_.agree({mine.size(), dear ? 1U : 0U, std::exchange(stops_, false) ? 1U : 0U});
   const bool failed = said.highest[0] != 0;
+  broken_off_ = said.highest[2] != 0;
   clock_.enter(Phase::gather);
   std::vector<TaskFailure> all;
   if (!failed) {

@@ -74,7 +74,7 @@ void Engine::end_where_stopping() {
 
 void Engine::keep_state(std::size_t type,
                         const std::function<std::vector<std::byte>()>& pack) const {
-  if (checkpoint_ != nullptr && checkpoint_->active() && comm_.is_root())
+  if (checkpoint_ != nullptr && comm_.is_root() && checkpoint_->state_is_due())
     checkpoint_->keep_state({checkpoint_->first_repetition() + repetition_, number(), type, 0},
                             pack());
 }

@@ -115,6 +115,8 @@ void PngFile::append_chunk(const char* type, std::span<const std::byte> data) {
 
 void PngFile::append(std::int64_t rows, std::span<const std::byte> packed) {
   std::uint32_t sum = 0;
+  if (packed.size() < sum_bytes)
+    throw Error(ErrorKind::bad_input, "rows of an image that were not packed", {"", 0, ""});
   std::memcpy(&sum, packed.data(), sum_bytes);
   const auto bytes = rows * static_cast<std::int64_t>(row_bytes(image_) + 1);
   adler_ = static_cast<std::uint32_t>(adler32_combine(adler_, sum, bytes));

@@ -33,7 +33,7 @@ std::string text_of(std::span<const std::byte> bytes) {
 std::vector<std::string> payloads_in(const fs::path& file) {
   std::vector<std::string> all;
   read_journal(file, [&](const RecordPlace& place, std::span<const std::byte> payload) {
-    EXPECT_EQ(read_payload(file, place), std::vector(payload.begin(), payload.end()));
+    EXPECT_EQ(JournalReader(file).payload(place), std::vector(payload.begin(), payload.end()));
     all.push_back(text_of(payload));
   });
   return all;
@@ -89,8 +89,11 @@ TEST_F(CheckpointTest, AFullJournalTakesNoMore) {
   JournalWriter writer(file_, 200);
   EXPECT_TRUE(writer.append({}, bytes_of("kept")));
   EXPECT_FALSE(writer.append({}, bytes_of(std::string(100, 'x'))));
+  EXPECT_GT(writer.flush(), 0U);
+  EXPECT_TRUE(writer.append({}, bytes_of(std::string(1000, 'x')))) << "alone it is taken";
+  EXPECT_FALSE(writer.append({}, {}));
   writer.flush();
-  EXPECT_EQ(payloads_in(file_), std::vector<std::string>{"kept"});
+  EXPECT_EQ(payloads_in(file_), (std::vector<std::string>{"kept", std::string(1000, 'x')}));
 }
 
 // Young: sqrt(2 * 10 s * 1 day) = 1314.5 s; and 100 times the cost where failures are so frequent
@@ -295,6 +298,67 @@ TEST_F(CheckpointTest, BandsGoOn) {
       count);
 }
 
+TEST_F(CheckpointTest, MapThatCollectsFailuresGoesOn) {
+  const Program program = [](Pool& pool, const auto& task) {
+    const auto outcome = pool.map_collect(
+        [&task](std::int64_t i) {
+          task();
+          if (i % 100 == 7)
+            throw std::runtime_error("seven");
+          return i * i;
+        },
+        count);
+    std::string all;
+    for (const auto& one : outcome.results)
+      all += one ? std::to_string(*one) + " " : "- ";
+    return all + std::to_string(outcome.failures.size());
+  };
+  const Outcome whole = launch(folder_ / "whole", {2, 2}, program, never);
+  const Outcome begun = launch(kept_, {2, 1}, program, 100);
+  const Outcome ended = launch(kept_, {3, 1}, program, never);
+  EXPECT_TRUE(begun.answer.empty()) << "tasks that were not begun have no results";
+  EXPECT_LT(ended.tasks, count - 50);
+  EXPECT_EQ(ended.answer, whole.answer);
+}
+
+TEST_F(CheckpointTest, WhatWasUnderWayIsKeptWhenProgressEndsTheCall) {
+  std::atomic<int> tasks = 0;
+  const auto launched = [&](bool stop) {
+    double answer = 0;
+    Comm::in_process(1, [&](Comm& comm) {
+      CheckpointOptions options;
+      options.folder = kept_;
+      options.resume = true;
+      Checkpoint checkpoint(comm, options);
+      checkpoint.begin();
+      PoolOptions pool_options{.threads = 1};
+      pool_options.on_progress = [stop](double) {
+        if (stop)
+          throw Error(ErrorKind::interrupted, "enough");
+      };
+      Pool pool(comm, pool_options);
+      pool.keep_in(&checkpoint);
+      try {
+        answer = pool.map_reduce(
+            [&](std::int64_t i) {
+              ++tasks;
+              std::this_thread::sleep_for(150ms);
+              return static_cast<double>(i);
+            },
+            4, std::plus<>(), 0.0);
+      } catch (const MapError&) {
+        EXPECT_TRUE(stop);
+      }
+      checkpoint.end();
+    });
+    return answer;
+  };
+  EXPECT_EQ(launched(true), 0);
+  EXPECT_EQ(tasks, 1) << "it is told of the first task's end";
+  EXPECT_EQ(launched(false), 6);
+  EXPECT_EQ(tasks, 4) << "none was computed twice";
+}
+
 TEST_F(CheckpointTest, AnIterationGoesOnFromItsState) {
   const Program program = [](Pool& pool, const auto& task) {
     struct State {
@@ -303,7 +367,7 @@ TEST_F(CheckpointTest, AnIterationGoesOnFromItsState) {
     };
     State state = pool.saved<State>().value_or(State{0, 0});
     for (; state.pass < 15; ++state.pass) {
-      pool.save(state);
+      pool.save([&state] { return state; });
       const double part = pool.map_reduce(
           [&](std::int64_t i, Worker& worker) {
             task();

@@ -394,7 +394,7 @@ class Ends(Case):
         subprocess.run([CLUSTER, verb, str(node)], env=Case.cluster, timeout=30, check=True)
 
     def await_all_idle(self):
-        until = time.monotonic() + 30
+        until = time.monotonic() + 90 # Slurm asks a silent node now and then
         while (said := self.login("sinfo", "--noheader", "--format=%D %T").strip()) != f"{NODES} idle":
             self.assertLess(time.monotonic(), until, said)
             time.sleep(0.2)

@@ -46,6 +46,8 @@ struct CheckpointOptions {
   /// Asked ten times a second, on every rank, by a thread of its own: true ends the calls under way
   /// between two tasks, on all ranks of the node, and by way of root on all nodes.
   std::function<bool()> stop{};
+  /// Told once, on the leader of each node, by any thread, why nothing is kept any more.
+  std::function<void(const Error&)> on_trouble{};
 };
 
 /// What an earlier attempt, or this one, says of itself.
@@ -111,8 +113,9 @@ public:
 
   /// Keeps results of units [first, last) of a call. Local, thread-safe; about 1 us and a copy.
   void keep(const CallKey& call, TaskRange units, std::span<const std::byte> bytes);
-  /// Keeps a state from which the repetition goes on after `call`, at most ten times a second, and
-  /// 4 MB a second. Root's.
+  /// Whether a state would be kept: at most ten times a second, and 1 MB a second. Root's.
+  [[nodiscard]] bool state_is_due() const noexcept;
+  /// Keeps a state from which the repetition goes on after `call`. Root's, when one is due.
   void keep_state(const CallKey& call, std::span<const std::byte> bytes);
 
   /// Calls visit(units, bytes) for what earlier attempts have kept of a call, ascending, until all
@@ -147,7 +150,8 @@ public:
   [[nodiscard]] std::optional<Error> trouble() const;
   /// Whether a later attempt has begun, which owns the run's other files then. Root.
   [[nodiscard]] bool superseded() const;
-  /// The run is over and its answer written: removes the folder, unless superseded. Root.
+  /// The run is over and its answer written: nothing is kept any more, and root removes the folder,
+  /// unless superseded. Every rank.
   void remove() noexcept;
 
 private:
@@ -157,6 +161,7 @@ private:
   void watch();
   void look_around();
   void write_when_due();
+  [[nodiscard]] bool taken_over() const;
   void give_up(const Error& error) noexcept;
 
   std::unique_ptr<Work> work_;

@@ -203,10 +203,9 @@ public:
   [[nodiscard]] bool stopped() const noexcept {
     return stop_->load(std::memory_order_relaxed) == call_;
   }
-  /// Whether a worker is to begin its next task. @param keep_going also after a failure (collect)
-  [[nodiscard]] bool goes(bool keep_going) const noexcept {
-    return keep_going ? checkpoint_ == nullptr || !checkpoint_->stopping() : !stopped();
-  }
+  /// Whether the call that join() has ended was stopped before all of its tasks had begun, even if
+  /// it goes on after failures (collect). The same on every rank.
+  [[nodiscard]] bool broken_off() const noexcept { return broken_off_; }
   /// What travels between ranks in a node when everyone tells everyone: by rank, on every rank.
   [[nodiscard]] std::vector<std::vector<std::byte>> exchange(std::span<const std::byte> mine);
 
@@ -325,6 +324,8 @@ private:
   std::chrono::duration<double> timeout_{0}; // of the current call
   std::mutex failures_mutex_;
   std::vector<TaskFailure> failures_;
+  bool stops_ = false; // one of them ends the call at once
+  bool broken_off_ = false;
   std::uint32_t call_ = 0;
   std::uint32_t first_repetition_ = 0; // number of the call that began it
   std::uint32_t repeated_ = 0;         // calls since then, where a repetition begins
@@ -372,12 +373,12 @@ void Engine::each(Worker& worker, TaskRange range, bool keep_going, One one, Kee
       keep(TaskRange{done, end});
     done = end;
   };
-  while (i < range.last && goes(keep_going)) {
+  while (i < range.last && !stopped()) {
     const std::int64_t first = i;
     const std::int64_t end =
         i + std::min(range.last - i, std::max(hand.group - hand.since, std::int64_t{1}));
     try {
-      for (; i < end && goes(keep_going); ++i)
+      for (; i < end && !stopped(); ++i)
         one(i);
     } catch (...) {
       keep_until(i);
@@ -387,7 +388,12 @@ void Engine::each(Worker& worker, TaskRange range, bool keep_going, One one, Kee
     hand.since += i - first;
     if (hand.since < hand.group)
       continue;
-    look_around(worker, hand);
+    try {
+      look_around(worker, hand);
+    } catch (...) { // who is told how far we are may end the call
+      keep_until(i);
+      throw;
+    }
     if (keeps() && due(hand))
       keep_until(i);
   }

@@ -191,13 +191,14 @@ public:
   [[nodiscard]] std::chrono::nanoseconds longest_task() const noexcept {
     return engine_->longest_task();
   }
-  /// Keeps root's `state`, from which this repetition can be gone on with, in the checkpoint, at
-  /// most ten times a second. Root's counts; costs nothing elsewhere and without a checkpoint.
-  template <Portable T>
-  void save(const T& state);
+  /// Keeps a state, from which this repetition can be gone on with, in the checkpoint, at most ten
+  /// times a second. @param make gives it: asked at root, and when one is due
+  template <class Make>
+  void save(Make make);
   /// The state that an earlier launch saved last in this repetition, on every rank; the calls that
   /// follow have the numbers, hence the random numbers, that they had after it was saved.
-  /// Collective; the first call of a repetition.
+  /// Collective; the first call of a repetition. Calls made only after a resume shift the numbers
+  /// of those behind them: they must not be of kinds that are kept.
   template <Portable T>
   [[nodiscard]] std::optional<T> saved();
   /// Calls work(), which all ranks start together, as one repetition of a run: complete at root,

@@ -81,7 +81,7 @@ std::vector<TaskFailure> collect_results(Engine& engine, Out& out, bool collect)
     if (!collect)
       engine.attempt([&] { out.pack(); });
   std::vector<TaskFailure> failures = engine.join();
-  if (!failures.empty() && !collect)
+  if (!failures.empty() && (!collect || engine.broken_off()))
     return failures;
   if constexpr (Out::archived) {
     if (collect) { // a result that cannot be archived is no task's failure
@@ -129,13 +129,14 @@ std::vector<TaskFailure> Pool::run_map(Out& out, In& in, F& f, const detail::Cal
   std::vector<TaskFailure> failures;
   if (!engine.all_kept())
     failures = compute_map(out, in, f, root, collect, options);
-  if (engine.goes_on() && (failures.empty() || collect)) {
+  const bool failed = !failures.empty() && (!collect || engine.broken_off());
+  if (engine.goes_on() && !failed) {
     engine.restore(
         [&](TaskRange tasks, std::span<const std::byte> bytes) { out.restore(tasks, bytes); });
     engine.join_or_throw();
   }
   engine.close();
-  if (!failures.empty() && !collect)
+  if (failed)
     throw MapError(std::move(failures));
   return failures;
 }
@@ -155,7 +156,7 @@ std::vector<TaskFailure> Pool::compute_map(Out& out, In& in, F& f, const detail:
         in.enter(worker.thread(), chunk);
         out.enter(worker.thread(), chunk);
         detail::for_blocks(chunk, std::max(In::item_bytes, Out::item_bytes), [&](TaskRange block) {
-          if (engine.goes(collect))
+          if (!engine.stopped())
             detail::map_block(engine, in, out, f, worker, block, collect, options.retries);
         });
       });

@@ -42,11 +42,13 @@ auto Pool::from_root(F f) -> std::remove_cvref_t<std::invoke_result_t<F&>> {
   }
 }
 
-template <Portable T>
-void Pool::save(const T& state) {
-  engine_->keep_state(detail::type_mark<T>(), [&state] {
+template <class Make>
+void Pool::save(Make make) {
+  using T = std::invoke_result_t<Make&>;
+  static_assert(Portable<T>, "a state is read by another launch: no pointers or views");
+  engine_->keep_state(detail::type_mark<T>(), [&make] {
     Packer packer;
-    packer.put(state);
+    packer.put(make());
     return packer.take();
   });
 }

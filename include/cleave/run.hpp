@@ -160,7 +160,8 @@ struct Observer {
   std::function<void(const Repetition&, int index, bool warm_up)> on_repetition;
   std::function<void(const Kept&)> on_kept; ///< the timings file was made, or has grown
   std::function<void(const std::string&)> on_note;
-  std::function<void(const Error&)> on_warning; ///< what is lost does not end the run
+  /// What is lost does not end the run; on the leader of each node, by any thread.
+  std::function<void(const Error&)> on_warning;
   Job::OutputTold on_output;
   /// See PoolOptions::on_stuck: on any rank.
   std::function<void(const Error&)> on_stuck;

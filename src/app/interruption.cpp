@@ -63,7 +63,10 @@ void Interruption::expect() noexcept {
   struct sigaction action {};
   action.sa_handler = note_signal;
   action.sa_flags = SA_RESTART;
-  sigaction(SIGUSR1, &action, nullptr);
+  struct sigaction before {};
+  sigaction(SIGUSR1, nullptr, &before);
+  if (before.sa_handler != SIG_IGN)
+    sigaction(SIGUSR1, &action, nullptr);
 }
 
 bool Interruption::requested() noexcept {

@@ -19,7 +19,8 @@ void JobEnd::ask_again(const std::stop_token& token) {
   std::unique_lock lock(mutex_);
   do {
     lock.unlock();
-    end_s_.store(slurm_job_end(2s).value_or(0));
+    if (const auto end_s = slurm_job_end(2s)) // else what was known before
+      end_s_.store(*end_s);
     lock.lock();
     ending_.wait_for(lock, token, 60s, [] { return false; });
   } while (!token.stop_requested());

@@ -97,8 +97,7 @@ int run_job(const Comm& comm, const Command& command, const std::vector<Workload
   };
   observer.on_kept = [&](const Kept& kept) { interruption.keep(kept); };
   observer.on_note = [&](const std::string& note) { log->info("{}", note); };
-  observer.on_warning = [&](const Error& warning) {
-    progress.clear();
+  observer.on_warning = [](const Error& warning) {
     mutter(std::string("cleave: warning: ") + warning.what() + "\n");
   };
   observer.stop = Interruption::requested;

@@ -55,8 +55,9 @@ public:
         continue;
       if (name.what == "journal" && !attempts_.contains(name.attempt))
         continue; // nobody knows of which job; its log would have come before it
+      const auto shared = std::make_shared<const fs::path>(file);
       read_journal(file, [&](const RecordPlace& place, std::span<const std::byte> payload) {
-        take(file, name.attempt, place, payload);
+        take(shared, name.attempt, place, payload);
       });
     }
     for (auto& [number, attempt] : attempts_) // but those killed before they said a word
@@ -65,7 +66,7 @@ public:
   }
 
 private:
-  void take(const fs::path& file, int number, const RecordPlace& place,
+  void take(const std::shared_ptr<const fs::path>& file, int number, const RecordPlace& place,
             std::span<const std::byte> payload) {
     const RecordHead& head = place.head;
     Attempt& attempt = attempts_[number];
@@ -115,6 +116,22 @@ fs::path journal_of(const fs::path& folder, int attempt, int rank) {
 
 fs::path stop_of(const fs::path& folder, int attempt) {
   return folder / (stem(attempt) + ".stop");
+}
+
+std::optional<std::uint64_t> mark_of_log(const fs::path& log) {
+  std::optional<std::uint64_t> mark;
+  std::error_code ignored;
+  if (!fs::exists(log, ignored))
+    return mark;
+  try {
+    read_journal(log, [&](const RecordPlace& place, std::span<const std::byte>) {
+      if (place.head.kind == RecordKind::facts)
+        mark = place.head.call;
+    });
+  } catch (const FileFailure&) { // it has gone since
+    mark.reset();
+  }
+  return mark;
 }
 
 KeptByOthers read_attempts(const fs::path& folder) {

@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,7 +25,7 @@ namespace cleave {
 
 /// A piece of a call's results, or a state, and where it is.
 struct KeptRecord {
-  std::filesystem::path file;
+  std::shared_ptr<const std::filesystem::path> file; // one for all of its records
   RecordPlace place;
 };
 
@@ -36,6 +37,9 @@ struct KeptByOthers {
   std::map<CallKey, std::vector<KeptRecord>> parts;
   std::optional<KeptRecord> state; ///< the latest, of the latest repetition that has one
 };
+
+/// What the launch that made this log has marked it with; nothing where there is none. Local.
+[[nodiscard]] std::optional<std::uint64_t> mark_of_log(const std::filesystem::path& log);
 
 /// Reads the folder; a folder that is not there holds nothing. Local; reads every byte once.
 /// @throws Error io where a file cannot be read

@@ -9,11 +9,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cmath>
 #include <condition_variable>
 #include <mutex>
+#include <random>
 #include <thread>
 #include <utility>
 
@@ -28,8 +28,9 @@ using namespace std::chrono_literals;
 constexpr std::size_t room = std::size_t{64} << 20; // in a rank's memory at a time
 constexpr auto look_every = 100ms;
 constexpr auto look_at_files_every = 2s; // where nodes share a disk, not too often
+constexpr auto look_for_log_every = 10s; // of every rank of every run that may never need it
 constexpr auto state_every = 100ms;
-constexpr double state_bytes_a_second = 4e6; // each makes those before it useless
+constexpr double state_bytes_a_second = 1e6; // each makes those before it useless
 constexpr double share = 0.01;               // of the time, for writing
 constexpr auto patience_with_folder = 5s;    // until a network file system shows what is new
 
@@ -136,6 +137,7 @@ struct Checkpoint::Work {
   CheckpointOptions options;
   KeptByOthers kept; // root
   int attempt = 1;
+  std::uint64_t mark = 0;           // of this launch, in its log
   std::optional<JournalWriter> log; // root
   std::optional<JournalWriter> journal;
   std::map<int, std::uint64_t> completed; // root: by this attempt
@@ -157,8 +159,12 @@ Checkpoint::Checkpoint(const Comm& comm, CheckpointOptions options)
   if (comm.is_root())
     refusal = attempted(work_->options.folder, [this] { work_->kept = look_at(work_->options); });
   raise_first(comm, refusal);
-  work_->attempt = static_cast<int>(
-      comm.agree({static_cast<std::uint64_t>(work_->kept.last_number) + 1}).highest[0]);
+  if (comm.is_root())
+    work_->mark = (std::uint64_t{std::random_device()()} << 32U) + std::random_device()();
+  const Agreement said =
+      comm.agree({static_cast<std::uint64_t>(work_->kept.last_number) + 1, work_->mark});
+  work_->attempt = static_cast<int>(said.highest[0]);
+  work_->mark = said.highest[1];
 }
 
 Checkpoint::~Checkpoint() {
@@ -173,7 +179,7 @@ void Checkpoint::end() noexcept {
   work_->news.notify_all();
   if (work_->watcher.joinable())
     work_->watcher.join();
-  flush(true);
+  flush(false);
 }
 
 int Checkpoint::attempt() const noexcept {
@@ -208,10 +214,17 @@ void Checkpoint::claim() {
                 "another launch of this job has begun at the same time; leave it to that one",
                 {options.folder.string(), 0, "--checkpoint"});
   }
+  if (work.kept.last_number > 0 && !fs::exists(log_of(options.folder, work.kept.last_number))) {
+    remove_attempts(options.folder); // ours alone
+    throw Error(ErrorKind::bad_input,
+                "another launch of this job has ended it meanwhile, and removed the checkpoint",
+                {options.folder.string(), 0, "--checkpoint"});
+  }
   Packer packer;
   packer.put(options.facts);
   packer.put(options.about);
-  static_cast<void>(work.log->append(head_of(RecordKind::facts, {}), packer.bytes()));
+  static_cast<void>(
+      work.log->append(head_of(RecordKind::facts, {.call = work.mark}), packer.bytes()));
   for (const auto& [repetition, answer] : work.completed)
     static_cast<void>(work.log->append(
         head_of(RecordKind::done, {.repetition = repetition, .form = answer}), {}));
@@ -221,7 +234,7 @@ void Checkpoint::claim() {
 
 void Checkpoint::open_journal() {
   const fs::path log = log_of(folder(), work_->attempt);
-  for (const auto until = Clock::now() + patience_with_folder; !fs::exists(log);
+  for (const auto until = Clock::now() + patience_with_folder; mark_of_log(log) != work_->mark;
        std::this_thread::sleep_for(50ms))
     if (Clock::now() > until)
       throw Error(ErrorKind::io,
@@ -234,6 +247,11 @@ void Checkpoint::open_journal() {
 
 void Checkpoint::begin() {
   Work& work = *work_;
+  if (!work.options.at_once && work.options.replace && !work.options.resume) {
+    if (work.comm.is_root())
+      remove_attempts(folder());
+    work.comm.barrier();
+  }
   if (work.options.at_once) {
     std::optional<Error> failure;
     if (work.comm.is_root())
@@ -278,11 +296,11 @@ void Checkpoint::look_around() {
   const auto now = Clock::now();
   if (now < work.look_at || comm.is_root())
     return;
-  work.look_at = now + look_at_files_every;
+  work.look_at = now + (active() ? look_at_files_every : Clock::duration(look_for_log_every));
   std::error_code ignored;
   if (comm.nodes() > 1 && comm.is_leader() && active() && !stopping())
     stopping_.store(fs::exists(stop_of(folder(), work.attempt), ignored));
-  if (!active() && !trouble() && fs::exists(log_of(folder(), work.attempt), ignored))
+  if (!active() && !trouble() && mark_of_log(log_of(folder(), work.attempt)) == work.mark)
     if (const auto failure = attempted(folder(), [this] { open_journal(); }))
       give_up(*failure);
 }
@@ -301,17 +319,22 @@ void Checkpoint::write_when_due() {
   if (!work.unsynced || begin < work.sync_at)
     return;
   const auto sync_begin = Clock::now();
-  flush(true);
   work.unsynced = false;
+  flush(true);
   work.sync_at =
       after(checkpoint_interval_s(Seconds(Clock::now() - sync_begin).count(), work.options.mtbf_s));
 }
 
 void Checkpoint::give_up(const Error& error) noexcept {
   active_.store(false);
-  const std::lock_guard lock(work_->mutex);
-  if (!work_->trouble)
+  {
+    const std::lock_guard lock(work_->mutex);
+    if (work_->trouble)
+      return;
     work_->trouble = error;
+  }
+  if (work_->options.on_trouble && work_->comm.is_leader())
+    work_->options.on_trouble(error);
 }
 
 void Checkpoint::keep(const CallKey& call, TaskRange units, std::span<const std::byte> bytes) {
@@ -323,10 +346,12 @@ void Checkpoint::keep(const CallKey& call, TaskRange units, std::span<const std:
   static_cast<void>(work_->journal->append(head, bytes)); // no room: computed again after a resume
 }
 
+bool Checkpoint::state_is_due() const noexcept {
+  return active() && Clock::now() >= work_->state_at;
+}
+
 void Checkpoint::keep_state(const CallKey& call, std::span<const std::byte> bytes) {
   const auto now = Clock::now();
-  if (!active() || now < work_->state_at)
-    return;
   if (!work_->journal->append(head_of(RecordKind::state, call), bytes))
     return;
   const Seconds to_write(static_cast<double>(bytes.size()) / state_bytes_a_second);
@@ -345,14 +370,16 @@ bool Checkpoint::visit(
     return std::pair(record.place.head.first, -record.place.head.last);
   });
   std::int64_t covered = 0;
+  std::map<const fs::path*, JournalReader> readers; // one open file each
   for (const KeptRecord& record : records) {
     const RecordHead& head = record.place.head;
     if (!fits(head, call) || head.last <= covered)
       continue;
     try {
-      told({head.first, head.last}, read_payload(record.file, record.place));
+      auto& reader = readers.try_emplace(record.file.get(), *record.file).first->second;
+      told({head.first, head.last}, reader.payload(record.place));
     } catch (const FileFailure& failure) {
-      throw Error(ErrorKind::io, failure.what(), {record.file.string(), 0, ""});
+      throw Error(ErrorKind::io, failure.what(), {record.file->string(), 0, ""});
     }
     covered = head.last;
   }
@@ -384,9 +411,9 @@ std::optional<Checkpoint::State> Checkpoint::state(std::int32_t repetition,
   if (!record || record->place.head.repetition != repetition || record->place.head.form != form)
     return std::nullopt;
   try {
-    return State{record->place.head.call, read_payload(record->file, record->place)};
+    return State{record->place.head.call, JournalReader(*record->file).payload(record->place)};
   } catch (const FileFailure& failure) {
-    throw Error(ErrorKind::io, failure.what(), {record->file.string(), 0, ""});
+    throw Error(ErrorKind::io, failure.what(), {record->file->string(), 0, ""});
   }
 }
 
@@ -400,8 +427,8 @@ void Checkpoint::complete(std::int32_t repetition, std::uint64_t checksum) {
 }
 
 void Checkpoint::forget() noexcept {
-  if (!active())
-    return;
+  if (!active() || taken_over())
+    return; // a later launch may be reading it
   if (const auto failure = attempted(folder(), [this] { work_->journal->restart(); }))
     give_up(*failure);
 }
@@ -428,18 +455,20 @@ std::optional<Error> Checkpoint::trouble() const {
   return work_->trouble;
 }
 
-bool Checkpoint::superseded() const {
+/// Whether a later attempt has begun.
+bool Checkpoint::taken_over() const {
   std::error_code ignored;
-  const bool taken_over = fs::exists(log_of(folder(), work_->attempt + 1), ignored);
+  return fs::exists(log_of(folder(), work_->attempt + 1), ignored);
+}
+
+bool Checkpoint::superseded() const {
   // The later attempt may have ended and removed the folder, and another run may use it now.
-  return taken_over || (work_->log && work_->log->replaced_at(log_of(folder(), work_->attempt)));
+  return work_->log && (taken_over() || work_->log->replaced_at(log_of(folder(), work_->attempt)));
 }
 
 void Checkpoint::remove() noexcept {
-  if (!active() && !work_->log)
-    return;
   active_.store(false);
-  if (!superseded())
+  if (work_->log && !superseded())
     remove_attempts(folder());
 }
 

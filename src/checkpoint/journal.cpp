@@ -7,11 +7,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <new>
 #include <utility>
 
 namespace cleave {
@@ -86,11 +88,16 @@ bool JournalWriter::append(RecordHead head, std::span<const std::byte> payload) 
   head.time_s = utc_s();
   const std::lock_guard lock(memory_mutex_);
   const std::size_t begin = buffer_.size();
-  if (begin + sizeof head + payload.size() > room_)
+  const std::size_t end = begin + sizeof head + payload.size();
+  if (begin > 0 && end > room_) // one record alone may be larger
     return false;
-  const auto* bytes = reinterpret_cast<const std::byte*>(&head);
-  buffer_.insert(buffer_.end(), bytes, bytes + sizeof head);
-  buffer_.insert(buffer_.end(), payload.begin(), payload.end());
+  try {
+    buffer_.resize(end);
+  } catch (const std::bad_alloc&) { // a checkpoint must not cost the run
+    return false;
+  }
+  std::memcpy(buffer_.data() + begin, &head, sizeof head);
+  std::ranges::copy(payload, buffer_.begin() + static_cast<std::ptrdiff_t>(begin + sizeof head));
   head.check = checksum(std::span(buffer_).subspan(begin + checked_from));
   std::memcpy(buffer_.data() + begin + offsetof(RecordHead, check), &head.check, sizeof head.check);
   return true;
@@ -146,10 +153,11 @@ void read_journal(
     told({head_in(record), offset}, std::span(record).subspan(sizeof(RecordHead)));
 }
 
-std::vector<std::byte> read_payload(const std::filesystem::path& file, const RecordPlace& place) {
-  const Descriptor descriptor = opened(file, O_RDONLY);
+JournalReader::JournalReader(const std::filesystem::path& file) : file_(opened(file, O_RDONLY)) {}
+
+std::vector<std::byte> JournalReader::payload(const RecordPlace& place) const {
   std::vector<std::byte> record;
-  if (!read_record(descriptor.get(), place.offset, size_of(descriptor.get()), record) ||
+  if (!read_record(file_.get(), place.offset, size_of(file_.get()), record) ||
       head_in(record).check != place.head.check)
     throw FileFailure("read again what was there", EIO);
   record.erase(record.begin(), record.begin() + sizeof(RecordHead));

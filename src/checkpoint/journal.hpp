@@ -81,8 +81,16 @@ void read_journal(
     const std::filesystem::path& file,
     const std::function<void(const RecordPlace&, std::span<const std::byte> payload)>& told);
 
-/// The payload again, compared with its checksum once more. Local. @throws FileFailure
-[[nodiscard]] std::vector<std::byte> read_payload(const std::filesystem::path& file,
-                                                  const RecordPlace& place);
+/// Reads payloads again. Not thread-safe.
+class JournalReader {
+public:
+  /// @throws FileFailure
+  explicit JournalReader(const std::filesystem::path& file);
+  /// Compared with its checksum once more. @throws FileFailure
+  [[nodiscard]] std::vector<std::byte> payload(const RecordPlace& place) const;
+
+private:
+  Descriptor file_;
+};
 
 } // namespace cleave

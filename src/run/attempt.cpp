@@ -33,8 +33,9 @@ Facts facts_of_answer(const Plan& plan, const Workload& workload, const Values& 
                  {"build_id", machine_facts().at("build_id")}};
   const auto texts = values.all();
   for (std::size_t i = 0; i < texts.size(); ++i)
-    if (workload.parameters[i].type != ParameterType::output_file &&
-        workload.parameters[i].type != ParameterType::input_file)
+    if (const ParameterType type = workload.parameters[i].type; type == ParameterType::output_file)
+      facts["parameter " + texts[i].first] = texts[i].second.empty() ? "" : "given"; // any name
+    else if (type != ParameterType::input_file)
       facts["parameter " + texts[i].first] = texts[i].second;
   return facts;
 }

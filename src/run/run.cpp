@@ -59,6 +59,8 @@ public:
     if (plan_.trace)
       trace_ = pool_.take_trace();
     report_.status = pool_.from_root([&] { return finish(); });
+    if (checkpoint_ && report_.status == 0)
+      checkpoint_->remove();
     return std::move(report_);
   }
 
@@ -104,6 +106,12 @@ private:
     options.resume = plan_.resume;
     options.replace = plan_.force;
     options.mtbf_s = plan_.mtbf_s;
+    options.on_trouble = [this](const Error& trouble) {
+      if (observer_.on_warning)
+        observer_.on_warning({trouble.kind(),
+                              trouble.message() + "; the run goes on without a checkpoint",
+                              trouble.place()});
+    };
     options.stop = [this] { return (observer_.stop && observer_.stop()) || !time_is_left(); };
     if (plan_.accept_new_binary)
       options.may_differ = {"build_id"};
@@ -149,25 +157,15 @@ private:
   void keep_if_long() {
     constexpr double long_s = 600;
     constexpr double sure_s = 10; // by then a guess is worth something
-    if (!checkpoint_ || checkpoint_->active() || current_.elapsed_s < sure_s)
+    if (!checkpoint_ || checkpoint_->active() || checkpoint_->trouble() ||
+        current_.elapsed_s < sure_s)
       return;
-    if (const auto trouble = checkpoint_->trouble()) {
-      warn_once(*trouble);
-      return;
-    }
     const bool unknown = std::isnan(current_.left_s);
     if (unknown ? current_.elapsed_s < long_s / 10 : current_.elapsed_s + current_.left_s < long_s)
       return;
     checkpoint_->activate();
     tell_checkpoint();
     tell_kept();
-  }
-
-  void warn_once(const Error& trouble) {
-    if (!std::exchange(warned_, true) && observer_.on_warning)
-      observer_.on_warning({trouble.kind(),
-                            trouble.message() + "; the run goes on without a checkpoint",
-                            trouble.place()});
   }
 
   // Root: the job is prepared; the last refusals.
@@ -301,11 +299,8 @@ private:
   Next record(Repetition measured, int index, bool warm_up) {
     check(measured, index, warm_up);
     commit(measured, index, warm_up);
-    if (checkpoint_ && measured.state != RepState::wrong_answer) {
+    if (checkpoint_ && measured.state != RepState::wrong_answer)
       checkpoint_->complete(current_.repetition, measured.checksum);
-      if (const auto trouble = checkpoint_->trouble())
-        warn_once(*trouble);
-    }
     if (observer_.on_repetition)
       observer_.on_repetition(measured, index, warm_up);
     (warm_up ? report_.timings.warm_up : report_.timings.run).push_back(std::move(measured));
@@ -323,14 +318,21 @@ private:
     return Next::go_on;
   }
 
+  // Of the answer in an earlier launch of the same binary.
+  [[nodiscard]] std::optional<std::uint64_t> known_checksum() const {
+    if (!checkpoint_ || checkpoint_->done().empty() ||
+        checkpoint_->earlier().back().facts.at("build_id") !=
+            report_.timings.info.provenance.at("build_id"))
+      return std::nullopt;
+    return checkpoint_->done().begin()->second;
+  }
+
   void check(Repetition& measured, int index, bool warm_up) {
     report_.verdict = job_->check();
     measured.checksum = checksum(job_->result());
     const bool first = report_.timings.warm_up.empty() && report_.timings.run.empty();
     if (first)
-      report_.checksum = checkpoint_ && !checkpoint_->done().empty()
-                             ? checkpoint_->done().begin()->second // in an earlier launch
-                             : measured.checksum;
+      report_.checksum = known_checksum().value_or(measured.checksum);
     if (measured.checksum != report_.checksum && report_.verdict.verify != Verify::failed)
       report_.verdict = {Verify::failed, std::string(warm_up ? "warm-up " : "repetition ") +
                                              std::to_string(index + 1) +
@@ -383,8 +385,6 @@ private:
       summarise();
       write_outputs();
     }
-    if (checkpoint_ && report_.errors.empty())
-      checkpoint_->remove();
     for (const fs::path& file : files_.all())
       if (fs::exists(file))
         report_.files.push_back(file);
@@ -465,7 +465,8 @@ private:
     current_.elapsed_s = elapsed_s();
     current_.standing = job_->standing();
     const double part = current_.of_step ? 0 : fraction;
-    const double done = (current_.repetition + part) / current_.repetitions;
+    const double done = // of what this launch has to do
+        (current_.repetition - first_ + part) / (current_.repetitions - first_);
     current_.left_s = done > 0 ? current_.elapsed_s * (1 - done) / done : not_measured;
     if (plan_.budget_s > 0)
       current_.left_s =
@@ -494,7 +495,6 @@ private:
   std::string inputs_;            // root: their checksums
   std::shared_ptr<Checkpoint> checkpoint_;
   int first_ = 0;                        // repetition of this launch, warm-ups counted
-  bool warned_ = false;                  // root
   OutputFiles files_;                    // root
   std::optional<Store> store_;           // root
   std::optional<ProgressFile> progress_; // root

@@ -48,12 +48,13 @@ CommandLine next_launch(const StudyPlan& plan, const StudyOptions& options, std:
   std::vector<std::string> arguments = {"run", plan.text.job};
   for (const std::string& parameter : point.overrides)
     arguments.insert(arguments.end(), {"-p", parameter});
-  arguments.insert(
-      arguments.end(),
-      {"--threads", std::to_string(point.key.threads), "--schedule", point.key.schedule, "--warmup",
-       std::to_string(measure.warm_ups), "--repetitions", std::to_string(next_batch(measure, done)),
-       "--budget", budget_left(measure, status.measured), "-o",
-       StudyPoints(options.directory).timings(point, status.visits + 1).string(), "--quiet"});
+  arguments.insert(arguments.end(),
+                   {"--threads", std::to_string(point.key.threads), "--schedule",
+                    point.key.schedule, "--warmup", std::to_string(measure.warm_ups),
+                    "--repetitions", std::to_string(next_batch(measure, done)), "--budget",
+                    budget_left(measure, status.measured), "-o",
+                    StudyPoints(options.directory).timings(point, status.visits + 1).string(),
+                    "--no-checkpoint", "--quiet"});
   if (options.launcher == Launcher::mpirun)
     return launch_line(point.key.ranks, point.key.threads, options.here, options.program, arguments,
                        options.as_root);
