@@ -341,7 +341,7 @@ TEST(Launches, TheLineOfAPoint) {
             "CLEAVE_LAUNCHED=1 SLURM_PMIX_FENCE=ring srun --mpi=pmix -N1 -n2 -c2 --cpu-bind=cores "
             "/bin/cleave run sum -p 'word=a b' --threads 2 --schedule auto --warmup 1 "
             "--repetitions 3 --budget 4.000 "
-            "-o out/points/sum-a_b-2x2-auto.5.h5 --quiet");
+            "-o out/points/sum-a_b-2x2-auto.5.h5 --no-checkpoint --quiet");
   status.measured = measured(std::vector<double>(11, 0.1));
   EXPECT_THAT(shell_text(next_launch(plan, options, 0, status)), HasSubstr("--repetitions 1 "));
 }

@@ -142,6 +142,12 @@ KeptByOthers read_attempts(const fs::path& folder) {
   }
 }
 
+bool has_earlier(const fs::path& folder, int attempt) {
+  return std::ranges::any_of(files_in(folder), [attempt](const fs::path& file) {
+    return file_name(file)->attempt < attempt;
+  });
+}
+
 void remove_attempts(const fs::path& folder) noexcept {
   try {
     std::error_code ignored;

@@ -45,6 +45,9 @@ struct KeptByOthers {
 /// @throws Error io where a file cannot be read
 [[nodiscard]] KeptByOthers read_attempts(const std::filesystem::path& folder);
 
+/// Whether an attempt before this one has files here. Local.
+[[nodiscard]] bool has_earlier(const std::filesystem::path& folder, int attempt);
+
 /// Removes the files of all attempts, and the folder when it is empty then. Local; never fails.
 void remove_attempts(const std::filesystem::path& folder) noexcept;
 

@@ -214,7 +214,7 @@ void Checkpoint::claim() {
                 "another launch of this job has begun at the same time; leave it to that one",
                 {options.folder.string(), 0, "--checkpoint"});
   }
-  if (work.kept.last_number > 0 && !fs::exists(log_of(options.folder, work.kept.last_number))) {
+  if (work.attempt > 1 && !has_earlier(options.folder, work.attempt)) {
     remove_attempts(options.folder); // ours alone
     throw Error(ErrorKind::bad_input,
                 "another launch of this job has ended it meanwhile, and removed the checkpoint",

@@ -96,6 +96,8 @@ void StudyPoints::look(const PlannedPoint& point, const Measure& measure, PointS
                    read_.insert(file);
                  });
   } catch (const Error&) {
+    if (!holder) // another study may have claimed the point since
+      holder = claim_holder(claim(point));
     if (!holder) // else one is being written
       throw;
   }

@@ -61,11 +61,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (bytes > size)
     std::abort();
   for (auto& [place, payload] : records) {
-    if (read_payload(path, place) != payload)
+    if (JournalReader(path).payload(place) != payload)
       std::abort();
     ++place.offset; // where no record begins
     try {
-      static_cast<void>(read_payload(path, place));
+      static_cast<void>(JournalReader(path).payload(place));
       std::abort();
     } catch (const FileFailure&) { // as it should
     }
