@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <cstring>
 #include <new>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -33,7 +34,11 @@ struct Stream {
   png_longjmp(png, 1);
 }
 
-void on_warning(png_structp, png_const_charp) {}
+// libpng would take the memory that such a chunk claims.
+void on_warning(png_structp png, png_const_charp text) {
+  if (std::string_view(text).find("chunk data is too large") != std::string_view::npos)
+    on_error(png, text);
+}
 
 void on_read(png_structp png, png_bytep bytes, std::size_t count) {
   auto* stream = static_cast<Stream*>(png_get_io_ptr(png));
