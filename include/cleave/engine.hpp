@@ -324,19 +324,19 @@ private:
   std::chrono::duration<double> timeout_{0}; // of the current call
   std::mutex failures_mutex_;
   std::vector<TaskFailure> failures_;
-  bool stops_ = false; // one of them ends the call at once
-  bool broken_off_ = false;
   std::uint32_t call_ = 0;
   std::uint32_t first_repetition_ = 0; // number of the call that began it
   std::uint32_t repeated_ = 0;         // calls since then, where a repetition begins
   std::uint32_t skipped_ = 0;          // calls that this repetition need not make again
-  std::int64_t units_ = 0;             // of the current call
-  Checkpoint* checkpoint_ = nullptr;
-  CallKey key_;            // of the current call, in the checkpoint
-  bool kept_call_ = false; // the current call is one that checkpoints keep
+  bool stops_ = false;                 // a failure of this rank ends the call at once
+  bool broken_off_ = false;            // the call that was joined last
+  bool kept_call_ = false;             // the current call is one that checkpoints keep
   bool goes_on_ = false;
   bool all_kept_ = false;
-  bool resumed_ = false;          // a part of this repetition was done by an earlier launch
+  bool resumed_ = false;   // a part of this repetition was done by an earlier launch
+  std::int64_t units_ = 0; // of the current call
+  Checkpoint* checkpoint_ = nullptr;
+  CallKey key_;                   // of the current call, in the checkpoint
   std::int64_t chunks_units_ = 0; // units of a call that goes on, in its chunks
   std::atomic<std::int64_t> longest_ns_{0};
   std::optional<Supply> supply_;          // of the last call that was drawn on several nodes

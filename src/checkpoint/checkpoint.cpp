@@ -51,12 +51,12 @@ void require_same(const Facts& theirs, const CheckpointOptions& options) {
     if (was == is)
       continue;
     const bool binary = name == "build_id";
-    throw Error(ErrorKind::bad_input,
-                "is the checkpoint of another " + std::string(binary ? "binary" : "job") +
-                    ": its " + name + " was " + was + " and is " + is + " now; " +
-                    (binary ? "--accept-new-binary goes on all the same"
-                            : "give this job a folder of its own, or remove that one"),
-                {options.folder.string(), 0, "--checkpoint"});
+    std::string message = "is the checkpoint of another ";
+    message.append(binary ? "binary" : "job").append(": its ").append(name);
+    message.append(" was ").append(was).append(" and is ").append(is).append(" now; ");
+    message.append(binary ? "--accept-new-binary goes on all the same"
+                          : "give this job a folder of its own, or remove that one");
+    throw Error(ErrorKind::bad_input, message, {options.folder.string(), 0, "--checkpoint"});
   }
 }
 
