@@ -420,7 +420,8 @@ Image read_tiff(const std::filesystem::path& file) {
   refuse_image_beyond_memory(layout.header(), file);
   refuse_image_too_short(layout.header(),
                          static_cast<double>(layout.width) * static_cast<double>(layout.height) *
-                             layout.samples * (layout.bits / 8) / most_packed(layout),
+                             static_cast<double>(layout.samples * layout.bits) / 8 /
+                             most_packed(layout),
                          file, "TIFF");
 
   Image image{layout.width, layout.height, layout.samples, layout.bits,

@@ -69,7 +69,7 @@ nlohmann::json dry_run(const Request& request) {
   for (const std::string& parameter : request.parameters)
     words.insert(words.end(), {"-p", parameter});
   const CommandAnswer answer = ask_command(words, temporary_file());
-  const auto object =
+  auto object =
       nlohmann::json::parse(answer.text.substr(answer.text.rfind('\n') + 1), nullptr, false);
   if (answer.status != 0 || !object.is_object() || !object.contains("memory_bytes"))
     throw Error(ErrorKind::bad_input,
