@@ -9,7 +9,7 @@
 
 namespace cleave {
 
-/// What a batch job asks Slurm for: the #SBATCH lines of its script. What is empty or 0 is left to
+/// What a batch job asks Slurm for: the SBATCH lines of its script. What is empty or 0 is left to
 /// the site's defaults.
 struct BatchRequest {
   std::string name;
