@@ -62,6 +62,8 @@ private:
         std::this_thread::sleep_for(100ms);
       }
       drop_stale_claim(claim, points_.record());
+      if (const auto ours = Claim::take(claim)) // a point that is done is not visited any more
+        points_.sweep(point);
     }
   }
 
