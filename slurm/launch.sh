@@ -21,10 +21,23 @@ timings_of() {
   echo "$(name_of "$1")${SLURM_RESTART_COUNT:+-a$((SLURM_RESTART_COUNT + 1))}.h5"
 }
 
+# hand_on: asks the launcher to have all ranks end early and save, as soon as there is one.
+hand_on() {
+  while kill -0 "$waiting" 2>/dev/null && ! pkill -USR1 -P "$waiting"; do
+    sleep 0.1
+  done
+}
+
 # launch ARGUMENTS: starts cleave on all nodes in the layout that the job has asked for, each rank
 # bound to cores of its own, and waits. Its status is that of the launcher.
 launch() {
-  local start ranks=$((SLURM_JOB_NUM_NODES * SLURM_NTASKS_PER_NODE)) step status signalled=yes
+  local start ranks=$((SLURM_JOB_NUM_NODES * SLURM_NTASKS_PER_NODE)) step status said
+  # USR1 comes to this shell alone; the launcher hands it on to all ranks. TERM, when time is over
+  # or by scancel, comes to everyone: this shell only stays until they have ended. Untrapped, either
+  # would end the shell at once, and nothing would be resumed.
+  waiting=
+  trap 'asked=yes; [[ ! $waiting ]] || hand_on' USR1
+  trap 'ended=yes' TERM
   case $LAUNCHER in
     srun) # from Slurm 22.05 on it does not take -c from the job
       start=(srun --mpi=pmix -N "$SLURM_JOB_NUM_NODES" -n "$ranks"
@@ -45,16 +58,29 @@ launch() {
   for ((step = 0; step < ${SLURM_RESTART_COUNT:-0}; step++)); do
     srun --mpi=none -N 1 -n 1 true || true
   done
-  "${start[@]}" "$CLEAVE" "$@" --threads "$SLURM_CPUS_PER_TASK" &
-  launcher=$!
-  # USR1 comes to this shell alone; the launcher hands it on to all ranks. TERM, when time is over
-  # or by scancel, comes to everyone: this shell only stays until they have ended.
-  trap 'signalled=yes; asked=yes; kill -USR1 "$launcher" 2>/dev/null || true' USR1
-  trap 'signalled=yes; ended=yes' TERM
-  while [[ $signalled ]]; do # wait returns early when a trap has run, and not with the status
-    signalled=
-    wait "$launcher" && status=0 || status=$?
+  if [[ ${asked-}${ended-} ]]; then
+    return 75 # no time is left: all the work is
+  fi
+  # A shell of its own waits for the launcher: `wait` in one that gets signals may lose the status.
+  said=$(mktemp)
+  (
+    trap : USR1 TERM
+    status=0
+    "${start[@]}" "$CLEAVE" "$@" --threads "$SLURM_CPUS_PER_TASK" || status=$?
+    echo "$status" >"$said"
+  ) &
+  waiting=$!
+  if [[ ${asked-} ]]; then # before this shell knew whom to tell
+    hand_on
+  fi
+  while kill -0 "$waiting" 2>/dev/null; do
+    wait "$waiting" || true
   done
+  read -r status <"$said" || status=1
+  rm -f "$said"
+  if [[ ${asked-} ]] && ((status == 128 + $(kill -l USR1))); then
+    status=75 # asked before it listened
+  fi
   return "$status"
 }
 

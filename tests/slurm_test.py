@@ -35,14 +35,14 @@ WAITS = 'workload = "squares"\nschedule = "dynamic,1"\n[parameters]\nn = {n}\nsl
 class Waiting(unittest.TestCase):
     """What launch.sh makes of signals and statuses, with a launcher that stands in for srun."""
 
-    def launch(self, srun, signals, signal_number=signal.SIGUSR1):
+    def launch(self, srun, signals, signal_number=signal.SIGUSR1, **job):
         home = Path(os.environ["TMPDIR"]) / "waiting"
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir()
         (home / "srun").write_text(f"#!/bin/bash\n{srun}\n")
         (home / "srun").chmod(0o755)
-        job = {"SLURM_JOB_ID": "1", "SLURM_JOB_NUM_NODES": "1", "SLURM_NTASKS_PER_NODE": "1",
-               "SLURM_CPUS_PER_TASK": "1", "PATH": f"{home}:{os.environ['PATH']}", "HOME": str(home)}
+        job |= {"SLURM_JOB_ID": "1", "SLURM_JOB_NUM_NODES": "1", "SLURM_NTASKS_PER_NODE": "1",
+                "SLURM_CPUS_PER_TASK": "1", "PATH": f"{home}:{os.environ['PATH']}", "HOME": str(home)}
         lines = f"set -euo pipefail\nsource {SOURCE}/slurm/launch.sh\nlaunch run x"
         shell = subprocess.Popen(["bash", "-c", lines], env={**ENVIRONMENT, **job}, cwd=home)
         self.addCleanup(shell.kill)
@@ -59,6 +59,10 @@ class Waiting(unittest.TestCase):
     def test_usr1_is_handed_on_and_the_status_kept(self):
         saves = "trap 'exit 75' USR1; touch ready; for _ in {1..100}; do sleep 0.05; done; exit 1"
         self.assertEqual(self.launch(saves, 1), 75)
+
+    def test_usr1_before_the_start_leaves_all_for_later(self):
+        counts_up = 'case "$*" in *true) touch ready; sleep 0.3 ;; *) exit 1 ;; esac'
+        self.assertEqual(self.launch(counts_up, 1, SLURM_RESTART_COUNT="1"), 75)
 
     def test_many_signals_lose_no_status(self):
         self.assertEqual(self.launch("trap : USR1; touch ready; sleep 0.1; sleep 0.1; exit 9", 30), 9)
