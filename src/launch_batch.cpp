@@ -67,16 +67,16 @@ std::vector<std::string> launcher_words(const BatchRun& run) {
 }
 
 std::string command_line(const BatchRun& run) {
-  std::string text = shell_line(launcher_words(run)) + " \\\n  ";
+  std::string text = "  " + shell_line(launcher_words(run)) + " \\\n    ";
   text += shell_line({run.program, "run"}) + " ";
   text += run.jobs.size() > 1 ? "\"$job\"" : shell_quoted(run.jobs.front());
   text += " " + shell_line({"--threads", std::to_string(run.request.cpus_per_task)});
   if (!run.settings.empty())
     text += " " + shell_line(run.settings);
   if (run.resume == BatchResume::checkpoint)
-    text += " \\\n  --checkpoint \"$state\" --resume";
+    text += " \\\n    --checkpoint \"$state\" --resume";
   if (run.resume == BatchResume::job_log)
-    text += " \\\n  -p joblog=\"$state\" -p resume=true";
+    text += " \\\n    -p joblog=\"$state\" -p resume=true";
   return text;
 }
 
@@ -98,20 +98,40 @@ done
 
 )";
 
-constexpr const char* wait_lines = R"(
-# wait comes back when the trap has run: its status is the launcher's when it has not.
-while :; do
-  signalled=
-  status=0
-  wait "$launcher" || status=$?
-  [[ -n $signalled ]] || break
-done
-)";
-
 constexpr const char* trap_lines =
     R"(# Slurm signals this shell alone; the launcher hands it on to all ranks, which save what they have.
-launcher=
-trap 'signalled=yes; [[ -z $launcher ]] || kill -USR1 "$launcher" 2>/dev/null || true' USR1
+waiting=
+hand_on() {
+  while kill -0 "$waiting" 2>/dev/null && ! pkill -USR1 -P "$waiting"; do
+    sleep 0.1
+  done
+}
+trap 'asked=yes; [[ ! $waiting ]] || hand_on' USR1
+
+)";
+
+constexpr const char* begin_lines =
+    R"(# A shell of its own waits for the launcher: wait in one that gets signals may lose the status.
+said=$(mktemp)
+(
+  trap : USR1
+  [[ ! ${asked-} ]] || { echo 75 >"$said"; exit; } # no time is left
+  status=0
+)";
+
+constexpr const char* wait_lines = R"( || status=$?
+  echo "$status" >"$said"
+) &
+waiting=$!
+[[ ! ${asked-} ]] || hand_on # before this shell knew whom to tell
+while kill -0 "$waiting" 2>/dev/null; do
+  wait "$waiting" || true
+done
+read -r status <"$said" || status=1
+rm -f "$said"
+if [[ ${asked-} ]] && ((status == 128 + $(kill -l USR1))); then
+  status=75 # asked before it listened
+fi
 
 )";
 
@@ -147,14 +167,15 @@ std::string batch_head(const BatchRequest& request, const std::vector<std::strin
 
 std::string batch_script(const BatchRun& run) {
   std::string text = batch_head(run.request, run.notes, run.folder) + "\n";
+  text += trap_lines;
   if (run.as_root)
     text += "export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1\n\n";
   if (!run.by_mpirun) // whose other way, a tree, now and then loses a rank in MPI_Init
     text += "export SLURM_PMIX_FENCE=ring # else a rank may die in MPI_Init: docs/clusters.md\n\n";
   if (run.request.requeue && !run.by_mpirun)
     text += step_lines;
-  text += job_lines(run) + state_lines(run) + trap_lines + command_line(run) + " &\n";
-  text += std::string("launcher=$!\n") + wait_lines + "\n" + requeue_lines(run);
+  text += job_lines(run) + state_lines(run) + begin_lines + command_line(run) + wait_lines;
+  text += requeue_lines(run);
   return text + "exit \"$status\"\n";
 }
 

@@ -177,6 +177,16 @@ class Life(Case):
             self.assertEqual(self.asked(), asked)
             (self.home / "ready").unlink()
 
+    def test_a_signal_before_the_ranks_begin_starts_none(self):
+        self.script("--requeue")
+        self.fake("dirname", f'touch {self.home}/ready; sleep 0.3; echo results') # of the state's folder
+        process = self.start()
+        self.until((self.home / "ready").exists)
+        process.send_signal(signal.SIGUSR1)
+        self.assertEqual(process.wait(20), 75)
+        self.assertFalse((self.home / "started").exists())
+        self.assertEqual(self.asked(), "requeue 17\n")
+
     def test_a_job_that_comes_no_further_ends(self):
         self.script("--requeue")
         self.assertEqual(self.start(END="75", SLURM_RESTART_COUNT="98").wait(20), 75)

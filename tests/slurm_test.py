@@ -184,7 +184,7 @@ class Shapes(Case):
     LAYOUTS = {"one-node": ((1, 2, 1), ["0", "1"]), "multiprocessor": ((2, 4, 1), ["0", "1"]),
                "multicore": ((2, 2, 2), ["0-1"]), "hybrid": ((2, 4, 1), ["0", "1"]),
                "requeue": ((2, 4, 1), ["0", "1"])}
-    OTHERS = {"array", "farm", "strong-study", "weak-study"} # have tests of their own
+    OTHERS = {"array", "farm", "study"} # have tests of their own
 
     def test_every_script_is_tried(self):
         scripts = {script.stem for script in (SOURCE / "slurm").glob("*.sh")}
@@ -234,7 +234,7 @@ class Shapes(Case):
     def test_studies(self):
         self.write("sums.toml", SUMS.format(n="1e6"))
         for mode, n in (("strong", "1e6"), ("weak", "4e6")):
-            job = self.succeeds(f"slurm/{mode}-study.sh", "sums.toml", "--only", "ranks=4")
+            job = self.succeeds("slurm/study.sh", mode, "sums.toml", "--only", "ranks=4")
             points = list((self.folder / f"results/sums-{mode}-j{job}/points").glob("*.h5"))
             self.assertGreater(len(points), 1)
             with h5py.File(points[0], "r") as file:

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Strong scaling: the same work on 1, 2, 4 ... cores of this job's nodes, up to all of them:
-#   sbatch --nodes=4 --ntasks-per-node=64 slurm/strong-study.sh jobs/ep.toml [OPTIONS OF cleave study]
+# A scaling study on 1, 2, 4 ... cores of this job's nodes, up to all of them. strong: the same work
+# on more cores; weak: the job's work for each core.
+#   sbatch --nodes=4 --ntasks-per-node=64 slurm/study.sh strong jobs/ep.toml [OPTIONS OF cleave study]
 # Then: cleave report results/ep-strong-jNUMBER -o report
 #
 # Small points leave nodes of this job idle. For many nodes, write a study file and let
@@ -16,11 +17,16 @@ set -euo pipefail
 # shellcheck source=slurm/launch.sh
 source "${CLEAVE_HOME:-$SLURM_SUBMIT_DIR}/slurm/launch.sh"
 
-job=$(realpath "${1:?give a job file}")
-study=$(name_of "$1" strong)
+mode=${1-}
+if [[ $mode != strong && $mode != weak ]]; then
+  echo "study.sh: begin with strong or weak, then the job file" >&2
+  exit 2
+fi
+job=$(realpath "${2:?give a job file}")
+study=$(name_of "$job" "$mode")
 cat >"$study.toml" <<END
 job = "$job"
-mode = "strong"
+mode = "$mode"
 ranks = "1..$((SLURM_JOB_NUM_NODES * SLURM_NTASKS_PER_NODE))"
 threads = [1]
 [measure]
@@ -31,4 +37,4 @@ half_width = 0.02
 cores_per_node = $SLURM_NTASKS_PER_NODE
 END
 [[ ! -d $study ]] || set -- "$@" --resume # a later attempt
-exec "$CLEAVE" study "$study.toml" -o "$study" --launcher srun "${@:2}"
+exec "$CLEAVE" study "$study.toml" -o "$study" --launcher srun "${@:3}"
