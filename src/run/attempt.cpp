@@ -6,7 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 
 namespace cleave {
@@ -22,6 +24,47 @@ std::string environment(const char* name) {
 }
 
 } // namespace
+
+CheckpointOptions checkpoint_options(const Plan& plan, const std::filesystem::path& timings) {
+  CheckpointOptions options;
+  options.folder = plan.checkpoint.empty() ? beside(timings, ".checkpoint") : plan.checkpoint;
+  options.at_once = plan.resume || !plan.checkpoint.empty();
+  options.resume = plan.resume;
+  options.replace = plan.force;
+  options.mtbf_s = plan.mtbf_s;
+  if (plan.accept_new_binary)
+    options.may_differ = {"build_id"};
+  return options;
+}
+
+int first_repetition(const Comm& comm, const Plan& plan, const Checkpoint& checkpoint) {
+  std::uint64_t done = 0; // without a gap; known to root
+  while (checkpoint.done().contains(static_cast<int>(done)))
+    ++done;
+  const auto last = static_cast<std::uint64_t>(plan.warm_ups + plan.repetitions - 1);
+  return static_cast<int>(comm.agree({std::min(done, last)}).highest[0]);
+}
+
+bool will_take_long(const Progress& progress) noexcept {
+  constexpr double long_s = 600;
+  constexpr double sure_s = 10; // by then a guess is worth something
+  if (std::isnan(progress.left_s))
+    return progress.elapsed_s >= long_s / 10;
+  return progress.elapsed_s >= sure_s && progress.elapsed_s + progress.left_s >= long_s;
+}
+
+std::string how_to_resume(const Checkpoint& checkpoint) {
+  const std::string folder = checkpoint.folder().string();
+  return "what was computed since is kept in " + folder + "; go on by --checkpoint " + folder +
+         " --resume";
+}
+
+std::optional<std::uint64_t> known_checksum(const Checkpoint& checkpoint) {
+  if (checkpoint.done().empty() ||
+      checkpoint.earlier().back().facts.at("build_id") != machine_facts().at("build_id"))
+    return std::nullopt;
+  return checkpoint.done().begin()->second;
+}
 
 Facts facts_of_answer(const Plan& plan, const Workload& workload, const Values& values,
                       const std::string& simd, const std::string& inputs) {

@@ -173,6 +173,25 @@ void OutputFiles::refuse_naming_twice(const Output& output) const {
   }
 }
 
+Store create_store(OutputFiles& files, const RunInfo& info, const StoreOptions& options) {
+  for (;;) {
+    const fs::path& file = files.timings();
+    try {
+      if (files.has_default_name())
+        fs::create_directories(file.parent_path());
+      return {file, info, options};
+    } catch (const Error& error) {
+      if (!files.take_next_name())
+        throw Error(ErrorKind::bad_input, error.message(), error.place());
+    } catch (const fs::filesystem_error& error) {
+      throw Error(ErrorKind::bad_input,
+                  "cannot be made: " + error.code().message() +
+                      "; give the timings file another place, by -o FILE",
+                  {file.parent_path().string(), 0, ""});
+    }
+  }
+}
+
 std::vector<fs::path> OutputFiles::all() const {
   std::vector<fs::path> files{timings_};
   for (const Output& output : outputs_)

@@ -4,6 +4,7 @@
 
 #include "cleave/layout.hpp"
 #include "cleave/run.hpp"
+#include "cleave/store.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -67,6 +68,13 @@ private:
   std::string stem_;            // of a default name
   std::vector<Output> outputs_; // all but a timings file with a default name
 };
+
+/// The run's timings file, made; takes the next default name as long as another run, begun in the
+/// same second, takes each before it. Root.
+/// @throws Error bad_input whatever is wrong with its place: no work has begun, the user can mend
+/// it
+[[nodiscard]] Store create_store(OutputFiles& files, const RunInfo& info,
+                                 const StoreOptions& options);
 
 /// The record of a run before its first repetition: the launch's facts, this job's, and where they
 /// come from. @param simd the instruction set of the kernels

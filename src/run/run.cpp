@@ -8,8 +8,6 @@
 #include "outputs.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <numeric>
 #include <utility>
 
 namespace cleave {
@@ -98,14 +96,7 @@ private:
     }
     if (!plan_.checkpoints || plan_.dry_run)
       return;
-    CheckpointOptions options;
-    options.folder = plan_.checkpoint;
-    if (options.folder.empty())
-      options.folder = beside(comm_.broadcast(timings_.string()), ".checkpoint");
-    options.at_once = plan_.resume || !plan_.checkpoint.empty();
-    options.resume = plan_.resume;
-    options.replace = plan_.force;
-    options.mtbf_s = plan_.mtbf_s;
+    CheckpointOptions options = checkpoint_options(plan_, comm_.broadcast(timings_.string()));
     options.on_trouble = [this](const Error& trouble) {
       if (observer_.on_warning)
         observer_.on_warning({trouble.kind(),
@@ -113,8 +104,6 @@ private:
                               trouble.place()});
     };
     options.stop = [this] { return (observer_.stop && observer_.stop()) || !time_is_left(); };
-    if (plan_.accept_new_binary)
-      options.may_differ = {"build_id"};
     if (pool_.is_root()) {
       options.facts = facts_of_answer(plan_, workload_, values_, simd_, inputs_);
       options.about = about_attempt(pool_.layout());
@@ -128,13 +117,7 @@ private:
   void begin_checkpoint() {
     if (!checkpoint_)
       return;
-    std::uint64_t done = 0; // without a gap
-    if (pool_.is_root())
-      while (checkpoint_->done().contains(static_cast<int>(done)))
-        ++done;
-    // What was answered, but not written: the last one is put together again from what is kept.
-    const auto last = static_cast<std::uint64_t>(plan_.warm_ups + plan_.repetitions - 1);
-    first_ = static_cast<int>(comm_.agree({std::min(done, last)}).highest[0]);
+    first_ = first_repetition(comm_, plan_, *checkpoint_);
     checkpoint_->start_at(first_);
     try {
       checkpoint_->begin();
@@ -149,19 +132,13 @@ private:
 
   void tell_checkpoint() {
     if (checkpoint_->active())
-      kept_.resume = "what was computed since is kept in " + checkpoint_->folder().string() +
-                     "; go on by --checkpoint " + checkpoint_->folder().string() + " --resume";
+      kept_.resume = how_to_resume(*checkpoint_);
   }
 
   // Root. A run that is going to take long keeps what it has, even if nobody asked for it.
   void keep_if_long() {
-    constexpr double long_s = 600;
-    constexpr double sure_s = 10; // by then a guess is worth something
     if (!checkpoint_ || checkpoint_->active() || checkpoint_->trouble() ||
-        current_.elapsed_s < sure_s)
-      return;
-    const bool unknown = std::isnan(current_.left_s);
-    if (unknown ? current_.elapsed_s < long_s / 10 : current_.elapsed_s + current_.left_s < long_s)
+        !will_take_long(current_))
       return;
     checkpoint_->activate();
     tell_checkpoint();
@@ -197,8 +174,8 @@ private:
     report_.timings.info = run_info(pool_.timings().info, plan_, values_, *job_, simd_, inputs_);
     if (checkpoint_)
       report_.timings.info.provenance.merge(attempt_facts(*checkpoint_));
-    while (!create_store()) { // another run, begun in the same second, has taken the name
-    }
+    store_ =
+        create_store(files_, report_.timings.info, {plan_.repetitions, plan_.warm_ups, replaces()});
     const fs::path& file = files_.timings();
     report_.timings_file = file;
     kept_.timings = file;
@@ -208,27 +185,6 @@ private:
     kept_.progress = beside(file, ".progress");
     progress_.emplace(kept_.progress, plan_.workload);
     tell_kept();
-  }
-
-  // Root. False: a file of the default name has appeared, and the next name was taken.
-  bool create_store() {
-    const fs::path& file = files_.timings();
-    try {
-      if (files_.has_default_name())
-        fs::create_directories(file.parent_path());
-      store_.emplace(file, report_.timings.info,
-                     StoreOptions{plan_.repetitions, plan_.warm_ups, replaces()});
-      return true;
-    } catch (const Error& error) {
-      if (files_.take_next_name())
-        return false;
-      throw Error(ErrorKind::bad_input, error.message(), error.place());
-    } catch (const fs::filesystem_error& error) {
-      throw Error(ErrorKind::bad_input,
-                  "cannot be made: " + error.code().message() +
-                      "; give the timings file another place, by -o FILE",
-                  {file.parent_path().string(), 0, ""});
-    }
   }
 
   // Root: a default name is always a new one.
@@ -318,21 +274,13 @@ private:
     return Next::go_on;
   }
 
-  // Of the answer in an earlier launch of the same binary.
-  [[nodiscard]] std::optional<std::uint64_t> known_checksum() const {
-    if (!checkpoint_ || checkpoint_->done().empty() ||
-        checkpoint_->earlier().back().facts.at("build_id") !=
-            report_.timings.info.provenance.at("build_id"))
-      return std::nullopt;
-    return checkpoint_->done().begin()->second;
-  }
-
   void check(Repetition& measured, int index, bool warm_up) {
     report_.verdict = job_->check();
     measured.checksum = checksum(job_->result());
     const bool first = report_.timings.warm_up.empty() && report_.timings.run.empty();
     if (first)
-      report_.checksum = known_checksum().value_or(measured.checksum);
+      report_.checksum = checkpoint_ ? known_checksum(*checkpoint_).value_or(measured.checksum)
+                                     : measured.checksum;
     if (measured.checksum != report_.checksum && report_.verdict.verify != Verify::failed)
       report_.verdict = {Verify::failed, std::string(warm_up ? "warm-up " : "repetition ") +
                                              std::to_string(index + 1) +
@@ -382,7 +330,7 @@ private:
                                           ? "the answer is wrong: " + report_.verdict.how
                                           : report_.verdict.how));
     } else {
-      summarise();
+      report_.summarise(job_->work() * job_->rate().second);
       write_outputs();
     }
     for (const fs::path& file : files_.all())
@@ -397,28 +345,6 @@ private:
       report_.errors.emplace_back(ErrorKind::io,
                                   "was removed, or its folder, while the run wrote it",
                                   ErrorPlace{files_.timings().string(), 0, ""});
-  }
-
-  void summarise() {
-    std::vector<double> walls;
-    std::vector<double> imbalances;
-    for (const Repetition& repetition : report_.timings.run) {
-      if (std::isnan(repetition.wall_s))
-        continue; // a part of it was computed by an earlier launch
-      walls.push_back(repetition.wall_s);
-      std::vector<double> busy;
-      for (const RankTimes& rank : repetition.ranks)
-        busy.push_back(std::accumulate(rank.thread_busy_s.begin(), rank.thread_busy_s.end(), 0.0) /
-                       static_cast<double>(std::max<std::size_t>(rank.thread_busy_s.size(), 1)));
-      imbalances.push_back(imbalance_percent(busy));
-    }
-    if (walls.empty())
-      return;
-    report_.median_s = median(walls);
-    report_.interval_s = median_interval(walls);
-    report_.imbalance_percent = median(imbalances);
-    if (report_.verified() && report_.median_s > 0)
-      report_.rate = job_->work() / report_.median_s * job_->rate().second;
   }
 
   void write_outputs() {
@@ -507,24 +433,6 @@ private:
 };
 
 } // namespace
-
-Error Kept::interruption() const {
-  const std::string then = resume.empty() ? "" : "; " + resume;
-  if (repetitions == 0)
-    return {ErrorKind::interrupted, "interrupted before the first repetition was done" + then};
-  return {ErrorKind::interrupted,
-          "interrupted; it keeps the " +
-              (repetitions == 1 ? "repetition that was"
-                                : std::to_string(repetitions) + " repetitions that were") +
-              " done" + then,
-          {timings.string(), 0, ""}};
-}
-
-bool RunReport::resumed() const noexcept {
-  return std::ranges::any_of(timings.run, [](const Repetition& repetition) {
-    return repetition.state == RepState::resumed;
-  });
-}
 
 RunReport run(const Comm& comm, const Plan& plan, const std::vector<Workload>& workloads,
               const Observer& observer) {
