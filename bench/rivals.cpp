@@ -112,14 +112,6 @@ std::vector<Rival> onetbb(int) {
 }
 #endif
 
-/// The shortest of several looks, which is the one that nobody disturbed.
-double ns_a_step() {
-  double shortest = std::numeric_limits<double>::max();
-  for (int repetition = 0; repetition < 20; ++repetition)
-    shortest = std::min(shortest, bench::timed([] { (void)bench::steps(1, 1'000'000); })());
-  return shortest * 1e9 / 1e6;
-}
-
 /// A bare loop over its share of tasks on each worker, once the threads of the side before sleep.
 bench::Side bare(const Each& each, std::int64_t share, std::int64_t steps) {
   const auto loop = [share, steps] {
@@ -162,7 +154,7 @@ bool measure_cleave(const cleave::Session& session, int threads) {
     if (pool.is_root())
       print("Cleave " + name + (alone ? ", threads" : ", ranks"), column, value);
   };
-  const double step_ns = pool.from_root(ns_a_step);
+  const double step_ns = pool.from_root(bench::measured_ns_a_step);
   for (const Rival& rival :
        {pool_map(pool, "dynamic"), pool_map(pool, "auto"), executor_submit(pool)})
     measure(rival, pool.workers(), each, step_ns, print_at_root);
@@ -175,7 +167,7 @@ void measure_others(int threads) {
     for (std::jthread& thread : all)
       thread = std::jthread(function);
   };
-  const double step_ns = ns_a_step();
+  const double step_ns = bench::measured_ns_a_step();
   for (const auto& rivals : {openmp(threads), onetbb(threads)})
     for (const Rival& rival : rivals)
       measure(rival, threads, each, step_ns, print);

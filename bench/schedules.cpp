@@ -21,7 +21,6 @@
 namespace {
 
 using bench::Load;
-using bench::ns_a_step;
 
 /// The tasks of one rank when all costs are known: each to whoever is free first, longest first.
 std::vector<std::int64_t> clairvoyant(const Load& load, int ranks, int rank) {
@@ -69,8 +68,9 @@ void null_tasks(cleave::Pool& pool, int repetitions) {
 }
 
 /// Of tasks of some length against the same work in a loop on every rank. Collective.
-double efficiency(cleave::Pool& pool, const std::string& schedule, double us, int repetitions) {
-  const auto steps = static_cast<std::int64_t>(us * 1e3 / ns_a_step);
+double efficiency(cleave::Pool& pool, const std::string& schedule, double us, double step_ns,
+                  int repetitions) {
+  const auto steps = static_cast<std::int64_t>(us * 1e3 / step_ns);
   const auto n = static_cast<std::int64_t>(2e5 / us) * pool.workers(); // 0.2 s
   const auto seconds =
       bench::alternate({bench::timed([&] {
@@ -92,11 +92,12 @@ double efficiency(cleave::Pool& pool, const std::string& schedule, double us, in
 
 /// The shortest tasks of which 95 % of the time is work: METG (Slaughter et al., Task Bench, SC20).
 void metg(cleave::Pool& pool, const std::string& schedule, int repetitions) {
+  const double step_ns = pool.from_root(bench::measured_ns_a_step);
   double enough = 64;
   double too_short = 1.0 / 64;
   while (enough / too_short > 1.15) {
     const double us = std::sqrt(enough * too_short);
-    (efficiency(pool, schedule, us, repetitions) < 0.95 ? too_short : enough) = us;
+    (efficiency(pool, schedule, us, step_ns, repetitions) < 0.95 ? too_short : enough) = us;
   }
   if (pool.is_root())
     std::printf("%-44s %10.3g  us a task, to 15 %%\n", ("METG(95 %), " + schedule).c_str(), enough);

@@ -76,6 +76,13 @@ Pieces pieces_to_others(const Route& route, const PartOf& part_of) {
               }};
 }
 
+// Chunks of one size are dealt to the lanes in groups: neighbours stay together, whose inputs and
+// results may share cache lines, but no lane gets its share in fewer rounds than this.
+constexpr std::int64_t largest_group = 64;
+constexpr std::int64_t rounds = 16;
+// No number of a chunk leaves 64 bits, even if every worker draws from every lane past its end.
+constexpr std::int64_t most_dealt = std::int64_t{1} << 62;
+
 /// Whether this is root and has its node for itself, hence works on its arrays in place.
 bool root_alone(const Comm& comm) {
   return comm.is_root() && comm.node_ranks().size() == 1;
@@ -125,41 +132,69 @@ Chunks::Chunks(const ChunkSequence& sequence, int first_worker, int threads)
     cursor.ordinal = first_worker++;
 }
 
-Chunks::Chunks(const ChunkSequence& sequence, std::atomic<std::int64_t>& next)
-    : sequence_(sequence), next_(&next), fixed_(sequence.fixed_chunk()) {}
+Chunks::Chunks(const ChunkSequence& sequence, std::span<Lane> lanes, int first_lane, int threads)
+    : sequence_(sequence), lanes_(lanes), fixed_(sequence.fixed_chunk()),
+      cursors_(static_cast<std::size_t>(threads)) {
+  for (Cursor& cursor : cursors_)
+    cursor.lane = static_cast<std::size_t>(first_lane++) % lanes.size();
+  if (fixed_ == 0)
+    return;
+  const std::int64_t n = sequence.tasks();
+  dealt_ = n / fixed_ + (n % fixed_ > 0 ? 1 : 0);
+  if (dealt_ > most_dealt)
+    fixed_ = 0;
+  const std::int64_t share = dealt_ / (rounds * std::ssize(lanes));
+  group_bits_ = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(
+                    std::clamp(share, std::int64_t{1}, largest_group)))) -
+                1;
+}
 
-Chunks::Chunks(std::span<const TaskRange> list, std::atomic<std::int64_t>& next)
-    : sequence_(0, 1, Schedule()), list_(list), next_(&next) {}
+Chunks::Chunks(std::span<const TaskRange> list, Lane& lane)
+    : sequence_(0, 1, Schedule()), list_(list), lanes_(&lane, 1) {}
 
 Chunks::Chunks(Supply& supply) : sequence_(0, 1, Schedule()), supply_(&supply) {}
 
+/// Of chunks of one size.
+std::optional<TaskRange> Chunks::draw_dealt(Cursor& cursor) {
+  for (; cursor.emptied < lanes_.size(); ++cursor.emptied) {
+    const std::int64_t place = lanes_[cursor.lane].next.fetch_add(1, std::memory_order_relaxed);
+    const std::int64_t group =
+        (place >> group_bits_) * std::ssize(lanes_) + static_cast<std::int64_t>(cursor.lane);
+    const std::int64_t ordinal =
+        (group << group_bits_) + (place & ((std::int64_t{1} << group_bits_) - 1));
+    if (ordinal < dealt_) {
+      const std::int64_t first = ordinal * fixed_;
+      return TaskRange{first, first + std::min(fixed_, sequence_.tasks() - first)};
+    }
+    cursor.lane = cursor.lane + 1 < lanes_.size() ? cursor.lane + 1 : 0;
+  }
+  return std::nullopt;
+}
+
 std::optional<TaskRange> Chunks::draw(const Pace& pace) {
+  std::atomic<std::int64_t>& next = lanes_.front().next;
   if (!list_.empty()) {
-    const auto ordinal = static_cast<std::size_t>(next_->fetch_add(1, std::memory_order_relaxed));
+    const auto ordinal = static_cast<std::size_t>(next.fetch_add(1, std::memory_order_relaxed));
     return ordinal < list_.size() ? std::optional(list_[ordinal]) : std::nullopt;
   }
-  if (fixed_ > 0) {
-    const std::int64_t first = next_->fetch_add(fixed_, std::memory_order_relaxed);
-    if (first >= sequence_.tasks())
-      return std::nullopt;
-    return TaskRange{first, first + std::min(fixed_, sequence_.tasks() - first)};
-  }
-  std::int64_t first = next_->load(std::memory_order_relaxed);
+  std::int64_t first = next.load(std::memory_order_relaxed);
   TaskRange chunk;
   do {
     chunk = sequence_.chunk_from(first, pace);
     if (chunk.empty())
       return std::nullopt;
-  } while (!next_->compare_exchange_weak(first, chunk.last, std::memory_order_relaxed));
+  } while (!next.compare_exchange_weak(first, chunk.last, std::memory_order_relaxed));
   return chunk;
 }
 
 std::optional<TaskRange> Chunks::next(int thread, const Pace& pace) {
   if (supply_ != nullptr)
     return supply_->draw(pace);
-  if (next_ != nullptr)
+  if (!lanes_.empty() && fixed_ == 0)
     return draw(pace);
   Cursor& cursor = cursors_[static_cast<std::size_t>(thread)];
+  if (fixed_ > 0)
+    return draw_dealt(cursor);
   const auto chunk = sequence_.chunk(cursor.ordinal);
   cursor.ordinal += sequence_.workers();
   return chunk;

@@ -78,9 +78,10 @@ Engine::Engine(Comm comm, PoolOptions options)
     : comm_(agreed(std::move(comm), options)), options_(std::move(options)),
       layout_(discover(comm_, options_.threads)), workers_(threads_of(layout_)),
       path_(choose_path(comm_, options_.data_path)), windows_(comm_),
-      memory_(comm_.window(static_cast<std::int64_t>(
-          sizeof(Shared) + comm_.node_ranks().size() * sizeof(Slot) +
-          static_cast<std::size_t>(layout_.workers_on(comm_.node())) * sizeof(Gauge)))),
+      memory_(comm_.window(
+          static_cast<std::int64_t>(sizeof(Shared) + comm_.node_ranks().size() * sizeof(Slot) +
+                                    static_cast<std::size_t>(layout_.workers_on(comm_.node())) *
+                                        (sizeof(Gauge) + 2 * sizeof(Lane))))),
       place_(static_cast<std::size_t>(std::ranges::find(comm_.node_ranks(), comm_.rank()) -
                                       comm_.node_ranks().begin())),
       hands_(static_cast<std::size_t>(workers_.threads_of(comm_.rank()))), watches_(hands_.size()),
@@ -124,6 +125,11 @@ Engine::Gauge& Engine::gauge(std::size_t worker_on_node) const {
   return reinterpret_cast<Gauge*>(&slot(comm_.node_ranks().size()))[worker_on_node];
 }
 
+std::span<Lane> Engine::lanes(std::uint32_t call) const {
+  const auto workers = static_cast<std::size_t>(layout_.workers_on(comm_.node()));
+  return {reinterpret_cast<Lane*>(&gauge(workers)) + call % 2 * workers, workers};
+}
+
 RootPart Engine::open(const CallForm& form, const std::function<RootPart()>& prepare) {
   clock_.enter(Phase::scatter);
   time_out_after(options_.timeout);
@@ -150,11 +156,12 @@ RootPart Engine::open(const CallForm& form, const std::function<RootPart()>& pre
   const Agreement said =
       comm_.agree({mark, static_cast<std::uint64_t>(form.tasks),
                    static_cast<std::uint64_t>(root.tasks), root.inputs, root.results, news});
-  ++call_;                 // not before: the agreement may be refused on this rank alone
-  if (comm_.is_leader()) { // nobody draws from those of the last call any more
-    shared().next[(call_ + 1) % 2].first.store(0, std::memory_order_relaxed);
+  ++call_; // not before: the agreement may be refused on this rank alone
+  for (Lane& lane :
+       lanes(call_ + 1).subspan(static_cast<std::size_t>(first_on_node_), hands_.size()))
+    lane.next.store(0, std::memory_order_relaxed); // nobody draws from those of the last call now
+  if (comm_.is_leader())
     shared().queues[(call_ + 1) % 2].reset();
-  }
   if (said.lowest[0] != said.highest[0] || said.lowest[1] != said.highest[1])
     disagree(form);
   if (form.tasks < 0 && form.tasks != tasks_of_root)

@@ -69,15 +69,14 @@ void Engine::run_team(std::int64_t units, const std::function<void(Worker&)>& wo
 
 void Engine::compute(const ChunkSequence& sequence, const RootPart& root, const Leaves& leaves,
                      const Body& body) {
-  std::atomic<std::int64_t>& next = shared().next[call_ % 2].first;
   if (!draws(sequence))
     return pull_all(Chunks(sequence, workers_.first_of(comm_.rank()), threads()), sequence, leaves,
                     body);
   if (comm_.nodes() > 1)
     return compute_supplied(sequence, leaves, body);
   if (!root.chunks.empty())
-    return pull_all(Chunks(root.chunks, next), sequence, leaves, body);
-  pull_all(Chunks(sequence, next), sequence, leaves, body);
+    return pull_all(Chunks(root.chunks, lanes(call_).front()), sequence, leaves, body);
+  pull_all(Chunks(sequence, lanes(call_), first_on_node_, threads()), sequence, leaves, body);
 }
 
 /// While the team computes, a thread of the node's leader sees to its super-chunks.
@@ -102,9 +101,10 @@ void Engine::compute_supplied(const ChunkSequence& sequence, const Leaves& leave
 
 void Engine::compute_own(TaskRange own, const Leaves& leaves, const Body& body) {
   const ChunkSequence sequence(own.size(), threads(), options_.schedule);
-  own_next_.store(0, std::memory_order_relaxed);
-  const Chunks chunks =
-      sequence.is_static() ? Chunks(sequence, 0, threads()) : Chunks(sequence, own_next_);
+  own_lane_.next.store(0, std::memory_order_relaxed);
+  const Chunks chunks = sequence.is_static()
+                            ? Chunks(sequence, 0, threads())
+                            : Chunks(sequence, std::span(&own_lane_, 1), 0, threads());
   pull_all(chunks, sequence, leaves, [&](Worker& worker, TaskRange chunk) {
     body(worker, {own.first + chunk.first, own.first + chunk.last});
   });

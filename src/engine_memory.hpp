@@ -1,5 +1,6 @@
 /// @file
-/// What the Engines of a node share, one after the other in their memory.
+/// What the Engines of a node share, one after the other in their memory: Shared, a Slot a rank, a
+/// Gauge a worker, and for even and for odd calls a Lane a worker.
 #pragma once
 
 #include "cleave/engine.hpp"
@@ -16,12 +17,8 @@ inline std::size_t form_hash(const CallForm& form) {
 }
 
 struct alignas(128) Engine::Shared {
-  struct alignas(128) Next {
-    std::atomic<std::int64_t> first; // that is in no chunk yet
-  };
   std::atomic<std::uint32_t> stop; // number of the last call that failed
-  std::array<Next, 2> next;        // of even and odd calls: one is cleared while the other is used
-  std::array<NodeQueue, 2> queues; // likewise
+  std::array<NodeQueue, 2> queues; // of even and odd calls: one is cleared while the other is used
 };
 
 /// What one rank shows to its node.

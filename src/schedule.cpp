@@ -174,10 +174,7 @@ std::optional<TaskRange> ChunkSequence::chunk(std::int64_t ordinal) const noexce
 }
 
 std::int64_t ChunkSequence::fixed_chunk() const noexcept {
-  const std::int64_t most = (std::numeric_limits<std::int64_t>::max() - n_) / workers_;
-  return schedule_.technique() == Technique::dynamic && schedule_.chunk() <= most
-             ? schedule_.chunk()
-             : 0;
+  return schedule_.technique() == Technique::dynamic ? schedule_.chunk() : 0;
 }
 
 TaskRange ChunkSequence::chunk_from(std::int64_t first, const Pace& pace) const noexcept {

@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstring>
+#include <limits>
 #include <numeric>
 #include <thread>
 
@@ -62,32 +64,74 @@ std::vector<std::atomic<int>> taken(std::int64_t n, Chunks& chunks) {
   std::vector<std::jthread> threads;
   for (int thread = 0; thread < 3; ++thread)
     threads.emplace_back([&, thread] {
-      std::int64_t last = 0;
-      while (const auto chunk = chunks.next(thread, {.weight = 1.0 + thread, .most = 1 + thread})) {
-        EXPECT_GE(chunk->first, last);
-        last = chunk->last;
+      while (const auto chunk = chunks.next(thread, {.weight = 1.0 + thread, .most = 1 + thread}))
         for (std::int64_t i = chunk->first; i < chunk->last; ++i)
           ++times[static_cast<std::size_t>(i)];
-      }
     });
   return threads.clear(), std::move(times);
 }
 
-TEST(Chunks, AreDrawnOnceByThreadsThatShareACounter) {
+TEST(Chunks, AreDrawnOnceByThreadsThatShareLanes) {
   for (const char* schedule : {"dynamic", "dynamic,7", "guided", "trapezoid,2", "factoring",
                                "weighted", "adaptive,3", "auto"})
-    for (const std::int64_t n : {0, 1, 2, 1000, 100'000}) {
-      std::atomic<std::int64_t> next{0};
-      Chunks chunks(ChunkSequence(n, 3, Schedule::parse(schedule)), next);
-      for (const std::atomic<int>& times : taken(n, chunks))
-        EXPECT_EQ(times, 1) << schedule << " of " << n;
-    }
+    for (const std::int64_t n : {0, 1, 2, 1000, 100'000})
+      for (const std::size_t count : {1U, 3U, 5U}) {
+        std::vector<Lane> lanes(count);
+        Chunks chunks(ChunkSequence(n, 3, Schedule::parse(schedule)), lanes, 1, 3);
+        for (const std::atomic<int>& times : taken(n, chunks))
+          EXPECT_EQ(times, 1) << schedule << " of " << n << ", lanes: " << count;
+      }
+}
+
+/// The first tasks of all chunks that one thread draws.
+std::vector<std::int64_t> firsts(Chunks& chunks, int thread) {
+  std::vector<std::int64_t> all;
+  while (const auto chunk = chunks.next(thread))
+    all.push_back(chunk->first);
+  return all;
+}
+
+TEST(Chunks, OfOneSizeComeFromTheOwnLaneThenFromTheOthers) {
+  std::vector<Lane> lanes(2);
+  Chunks chunks(ChunkSequence(250, 2, Schedule(Technique::dynamic, 2)), lanes, 0, 2);
+  EXPECT_EQ(chunks.next(1), TaskRange(4, 6)); // groups of two: 125 chunks, 16 rounds, 2 lanes
+  const std::vector<std::int64_t> all = firsts(chunks, 0);
+  ASSERT_EQ(all.size(), 124U);
+  const auto own = all.begin() + 63; // 0, 4, ..., 124 of the groups, the last one a single chunk
+  EXPECT_TRUE(std::is_sorted(all.begin(), own));
+  EXPECT_TRUE(std::is_sorted(own, all.end()));
+  EXPECT_EQ(std::vector(all.begin(), all.begin() + 4), (std::vector<std::int64_t>{0, 2, 8, 10}));
+  EXPECT_EQ(*own, 6);
+  EXPECT_EQ(chunks.next(1), std::nullopt);
+}
+
+TEST(Chunks, AtTheEndOfTheLongestRangeStayWithinIt) {
+  constexpr std::int64_t n = std::int64_t{1} << 62;
+  std::vector<Lane> lanes(3);
+  for (Lane& lane : lanes)
+    lane.next = n / 3 - 200;
+  Chunks chunks(ChunkSequence(n, 3, Schedule(Technique::dynamic)), lanes, 0, 3);
+  std::vector<std::int64_t> all = firsts(chunks, 0);
+  EXPECT_TRUE(firsts(chunks, 1).empty());
+  std::ranges::sort(all);
+  EXPECT_GT(all.size(), 500U);
+  EXPECT_EQ(all.back(), n - 1);
+  EXPECT_EQ(std::ranges::adjacent_find(all), all.end());
+  constexpr std::int64_t longest = std::numeric_limits<std::int64_t>::max();
+  lanes = std::vector<Lane>(3); // by position from there on: numbers might leave 64 bits
+  lanes.front().next = longest - 2;
+  Chunks more(ChunkSequence(longest, 3, Schedule(Technique::dynamic)), lanes, 0, 3);
+  EXPECT_EQ(firsts(more, 2), (std::vector<std::int64_t>{longest - 2, longest - 1}));
+  lanes = std::vector<Lane>(3);
+  Chunks whole(ChunkSequence(longest, 3, Schedule(Technique::dynamic, longest)), lanes, 0, 3);
+  EXPECT_EQ(whole.next(1), TaskRange(0, longest));
+  EXPECT_EQ(whole.next(0), std::nullopt);
 }
 
 TEST(Chunks, AreDrawnInTheOrderOfAList) {
   const std::vector<TaskRange> list = {{5, 10}, {0, 1}, {1, 5}};
-  std::atomic<std::int64_t> next{0};
-  Chunks chunks(list, next);
+  Lane lane;
+  Chunks chunks(list, lane);
   for (const TaskRange& expected : list)
     EXPECT_EQ(chunks.next(0), expected);
   EXPECT_EQ(chunks.next(0), std::nullopt);

@@ -276,12 +276,6 @@ TEST(DrawnChunks, OfDynamicHaveAFixedSize) {
   EXPECT_EQ(ChunkSequence(10, 4, Schedule()).fixed_chunk(), 0);
 }
 
-TEST(DrawnChunks, AreFetchedByAdditionOnlyWhereThatCannotOverflow) {
-  const std::int64_t n = huge - 400;
-  EXPECT_EQ(ChunkSequence(n, 4, Schedule(Technique::dynamic, 100)).fixed_chunk(), 100);
-  EXPECT_EQ(ChunkSequence(n, 4, Schedule(Technique::dynamic, 101)).fixed_chunk(), 0);
-}
-
 // For 1000 tasks and 4 workers the literature has 250, 188, 141, 106, 79, 59, 45, 33, 25, ... for
 // guided, 125 four times, 63 or 62 four times, ... for factoring, and 125, 117, 109, 101, 93, 85,
 // ... for trapezoid, which follows its position here and so departs by a few tasks.

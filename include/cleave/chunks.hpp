@@ -49,33 +49,48 @@ private:
   std::vector<int> first_; // by rank, and one past the end
 };
 
+/// A counter that workers of a node draw from, on a pair of cache lines of its own.
+struct alignas(128) Lane {
+  std::atomic<std::int64_t> next;
+};
+
 /// The chunks of one call as threads take them: those that the sequence gives them beforehand, or
-/// drawn from a counter that all workers share.
+/// drawn from counters that all workers of a node share.
 class Chunks {
 public:
   /// Static. @param first_worker number of the first of the `threads`
   Chunks(const ChunkSequence& sequence, int first_worker, int threads);
-  /// Drawn. @param next 0 when the call begins, the same for all workers
-  Chunks(const ChunkSequence& sequence, std::atomic<std::int64_t>& next);
+  /// Drawn. Chunks of one size are dealt to the lanes in groups of neighbours, at most 64; a worker
+  /// draws from its own lane, and when that is empty from those of the others: no worker idles
+  /// while there is a chunk, and as long as all are busy no cache line travels for a draw. Other
+  /// techniques use the first lane.
+  /// @param lanes the same for all workers, all 0 when the call begins
+  /// @param first_lane of the first thread; a thread of a higher number takes the next
+  Chunks(const ChunkSequence& sequence, std::span<Lane> lanes, int first_lane, int threads);
   /// Drawn from a list, in its order, which must outlive this.
-  Chunks(std::span<const TaskRange> list, std::atomic<std::int64_t>& next);
+  Chunks(std::span<const TaskRange> list, Lane& lane);
   /// Drawn from what root grants this node. @param supply outlives this
   explicit Chunks(Supply& supply);
-  /// The next chunk of this thread, or nothing when it has had its last. Each thread for itself;
-  /// drawn chunks of a thread ascend. One atomic operation, and no MPI call; waits only where the
-  /// node's next super-chunk is under way.
+  /// The next chunk of this thread, or nothing when it has had its last. Each thread for itself.
+  /// One atomic operation, and no MPI call; waits only where the node's next super-chunk is under
+  /// way.
   [[nodiscard]] std::optional<TaskRange> next(int thread, const Pace& pace = {});
 
 private:
-  [[nodiscard]] std::optional<TaskRange> draw(const Pace& pace);
   struct alignas(128) Cursor { // a cache line pair each: threads must not share one
-    std::int64_t ordinal = 0;
+    std::int64_t ordinal = 0;  // of the thread's next chunk, where it is known beforehand
+    std::size_t lane = 0;      // that it draws from
+    std::size_t emptied = 0;   // lanes that it has found empty
   };
+  [[nodiscard]] std::optional<TaskRange> draw(const Pace& pace);
+  [[nodiscard]] std::optional<TaskRange> draw_dealt(Cursor& cursor);
   ChunkSequence sequence_;
   Supply* supply_ = nullptr;
   std::span<const TaskRange> list_;
-  std::atomic<std::int64_t>* next_ = nullptr;
-  std::int64_t fixed_ = 0;
+  std::span<Lane> lanes_;
+  std::int64_t fixed_ = 0; // tasks in a chunk that is dealt to the lanes
+  std::int64_t dealt_ = 0; // number of these chunks
+  int group_bits_ = 0;     // 2 to this power lie side by side in a lane
   std::vector<Cursor> cursors_;
 };
 

@@ -257,6 +257,8 @@ private:
   [[nodiscard]] Shared& shared() const;
   [[nodiscard]] Slot& slot(std::size_t place) const;
   [[nodiscard]] Gauge& gauge(std::size_t worker_on_node) const;
+  /// Of the workers on this node, for a call of that number.
+  [[nodiscard]] std::span<Lane> lanes(std::uint32_t call) const;
   struct alignas(128) Hand { // of one thread
     std::int64_t group = 1;  // tasks between two looks around
     std::int64_t since = 0;  // tasks since the last
@@ -313,7 +315,7 @@ private:
   Workers workers_;
   DataPath path_;
   WindowPool windows_;
-  NodeWindow memory_;                          // Shared, then one slot a rank of the node
+  NodeWindow memory_;                          // engine_memory.hpp
   std::atomic<std::uint32_t>* stop_ = nullptr; // number of the last call that failed on this node
   std::optional<Team> team_;
   std::size_t place_;                        // of this rank on its node
@@ -339,8 +341,8 @@ private:
   CallKey key_;                   // of the current call, in the checkpoint
   std::int64_t chunks_units_ = 0; // units of a call that goes on, in its chunks
   std::atomic<std::int64_t> longest_ns_{0};
-  std::optional<Supply> supply_;          // of the last call that was drawn on several nodes
-  std::atomic<std::int64_t> own_next_{0}; // of chunks that this rank's threads draw from its own
+  std::optional<Supply> supply_; // of the last call that was drawn on several nodes
+  Lane own_lane_{};              // of chunks that this rank's threads draw from its own
   /// What root knows of a call from the last one of its form: where its long chunks are.
   struct Experience {
     std::int64_t units = 0;

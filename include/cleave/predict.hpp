@@ -62,7 +62,9 @@ private:
 /// docs/predicting.md.
 struct ReplayCosts {
   double chunk_s = 100e-9;  ///< of a worker, for each chunk: drawing it, and the clock
-  double draw_s = 40e-9;    ///< of them the node's shared counter is held, one worker at a time
+  /// Of them the node's shared counter is held, one worker at a time; not by dynamic on one node,
+  /// where each worker has a counter of its own.
+  double draw_s = 40e-9;
   double message_s = 10e-6; ///< until a message arrives on another node
   double request_s = 5e-6;  ///< root's time for one message to or from another node
   double nap_s = 1e-3;      ///< until a sleeping leader or root looks for messages

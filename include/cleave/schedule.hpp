@@ -72,8 +72,8 @@ struct Pace {
 ///
 /// Under any technique chunks may be drawn. All that workers share then is the first task that is
 /// in no chunk: each reads it, asks chunk_from() which chunk begins there, and moves it past that
-/// chunk by compare-exchange, or by fetch-add where fixed_chunk() allows. Whatever the sizes, the
-/// chunks drawn cover [0, n) once.
+/// chunk by compare-exchange. Whatever the sizes, the chunks drawn cover [0, n) once. Chunks of one
+/// size, fixed_chunk(), can be drawn by number as well, in any order.
 class ChunkSequence {
 public:
   /// @pre n >= 0, workers >= 1
@@ -92,8 +92,7 @@ public:
     return ordinal % workers_;
   }
 
-  /// Under dynamic the tasks in every chunk but the last, for drawing by fetch-add; 0 under other
-  /// techniques, and where the shared task would leave 64 bits if each worker drew once past n.
+  /// Under dynamic the tasks in every chunk but the last; 0 under other techniques.
   [[nodiscard]] std::int64_t fixed_chunk() const noexcept;
   /// The chunk that begins at task `first` for a worker of this pace: not empty and within
   /// [first, n) before n, empty from n on. Trapezoid's size is the rounded sqrt(F^2 - (F^2 - k^2)

@@ -75,7 +75,8 @@ Draw Shelves::draw(std::int64_t node, double now_s, Pace pace) {
   const std::int64_t first = shelf.units.first;
   shelf.units.first += chunk.size();
   undrawn_ -= chunk.size();
-  const double begin_s = std::max(now_s, shelf.counter_s);
+  const bool own_lane = shelves_.size() == 1 && sequence_.fixed_chunk() > 0;
+  const double begin_s = own_lane ? now_s : std::max(now_s, shelf.counter_s);
   const auto count = static_cast<double>(draws);
   shelf.counter_s = begin_s + count * overheads_.draw_s;
   return {{first, first + chunk.size()}, begin_s + count * overheads_.chunk_s, draws};
