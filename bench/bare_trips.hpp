@@ -53,6 +53,10 @@ public:
     while (word_.load() != turn)
       syscall(SYS_futex, &word_, FUTEX_WAIT, turn - 1, nullptr, nullptr, 0);
   }
+  void watch(std::uint32_t turn) const {
+    while (word_.load() != turn) {
+    }
+  }
   void pass(std::uint32_t turn) {
     word_.store(turn);
     syscall(SYS_futex, &word_, FUTEX_WAKE, std::numeric_limits<int>::max(), nullptr, nullptr, 0);
@@ -62,8 +66,9 @@ private:
   alignas(128) std::atomic<std::uint32_t> word_;
 };
 
-/// Seconds until a futex has woken rank 1, which has slept for 5 ms, and rank 1 has woken root; at
-/// root alone. Collective, on one node.
+/// Seconds until a futex has woken rank 1, which has slept for 5 ms, and root has seen its answer.
+/// Root stays awake, so that the other is woken on a core that rests; if it slept, the kernel might
+/// bring both to one core. At root alone. Collective, on one node.
 inline Seconds wake_trips(const cleave::Comm& comm, int trips) {
   const cleave::NodeWindow window = comm.window(2 * sizeof(Ball)); // zeroed
   auto* balls = reinterpret_cast<Ball*>(window.bytes().data());
@@ -73,7 +78,7 @@ inline Seconds wake_trips(const cleave::Comm& comm, int trips) {
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
       seconds.push_back(timed([&] {
         balls[0].pass(turn);
-        balls[1].wait(turn);
+        balls[1].watch(turn);
       })());
     } else if (comm.rank() == 1) {
       balls[0].wait(turn);

@@ -114,7 +114,7 @@ void measure_bare(const cleave::Pool& pool, int trips, int rests) {
     return;
   const auto wakes = bench::wake_trips(pool.comm(), rests);
   if (pool.is_root())
-    print_trips("bare futex, asleep", wakes, "(beside)");
+    print_trips("bare futex, rank 1 asleep", wakes, "(beside)");
 }
 
 /// The share of their time that workers work while root sleeps for `rest_s`.

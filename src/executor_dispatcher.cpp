@@ -272,7 +272,7 @@ bool Dispatcher::wait(const std::function<bool()>& ready, const Deadline& deadli
   bell_.asleep.store(0); // awake, and attending in the service thread's stead
   Naps awake = channels_.naps();
   if (woke_.exchange(false, std::memory_order_relaxed))
-    awake.stay_awake(answer_time);
+    awake.expect_answer();
   const bool come = wait_on(
       bell_, main_thread, spins_, awake, deadline,
       [&](Naps& naps) {

@@ -4,6 +4,8 @@
 
 #include "waiting.hpp"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -43,6 +45,8 @@ bool spin_until(bool spin, const Naps& naps, Ready ready) {
   for (unsigned i = 0; !ready(); ++i) {
     if (!spin || (i % 32 == 0 && !naps.awake())) // the clock is dearer than a look
       return false;
+    if (i % 32 == 0 && naps.yields())
+      sched_yield();
     pause();
   }
   return true;

@@ -84,12 +84,19 @@ public:
                 Clock::duration shortest = std::chrono::microseconds(20)) noexcept
       : longest_(longest), shortest_(shortest) {}
   /// Something has come: stay awake for 50 us.
-  void restart() noexcept { stay_awake(spin_time); }
-  /// Stay awake for so long from now on.
-  void stay_awake(Clock::duration time) noexcept {
+  void restart() noexcept {
     since_ = Clock::now();
-    awake_ = time;
+    awake_ = spin_time;
+    yields_ = false;
   }
+  /// Somebody who slept has been woken: stay awake until the answer may have come, and give the
+  /// core away now and then, since the kernel may have woken him on this one.
+  void expect_answer() noexcept {
+    since_ = Clock::now();
+    awake_ = answer_time;
+    yields_ = true;
+  }
+  [[nodiscard]] bool yields() const noexcept { return yields_; }
   [[nodiscard]] bool awake() const noexcept { return Clock::now() - since_ < awake_; }
   /// The end of the next nap.
   [[nodiscard]] Clock::time_point next() const noexcept {
@@ -104,6 +111,7 @@ private:
   Clock::duration longest_;
   Clock::duration shortest_;
   Clock::duration awake_ = spin_time;
+  bool yields_ = false;
   Clock::time_point since_ = Clock::now();
 };
 
