@@ -207,8 +207,8 @@ void Dispatcher::send(Remote& remote, Frame frame) {
 
 void Dispatcher::flush(Remote& remote) {
   remote.crowded = !remote.writer.flush(remote.channel.to_rank);
-  if (remote.channel.to_rank.woke())
-    woke_.store(true, std::memory_order_relaxed);
+  if (const Woken woken = remote.channel.to_rank.woke(); woken != Woken::nobody)
+    woke_.store(woken, std::memory_order_relaxed);
   // Whoever looks after the channels goes on when there is room, which may be at once.
   if (remote.crowded && remote.channel.to_rank.ask_room() > 0)
     bell_.ring();
@@ -271,8 +271,9 @@ bool Dispatcher::wait(const std::function<bool()>& ready, const Deadline& deadli
   ++waits_;
   bell_.asleep.store(0); // awake, and attending in the service thread's stead
   Naps awake = channels_.naps();
-  if (woke_.exchange(false, std::memory_order_relaxed))
-    awake.expect_answer();
+  const Woken woken = woke_.exchange(Woken::nobody, std::memory_order_relaxed);
+  if (woken != Woken::nobody) // who may need this core to answer
+    awake.stay_awake(answer_time, woken == Woken::here);
   const bool come = wait_on(
       bell_, main_thread, spins_, awake, deadline,
       [&](Naps& naps) {

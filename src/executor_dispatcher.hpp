@@ -134,7 +134,7 @@ private:
   Bell& bell_;
   std::chrono::duration<double> timeout_; // of tasks that name none
   bool spins_;
-  std::atomic<bool> woke_ = false; // a rank that slept, since the main thread last waited
+  std::atomic<Woken> woke_ = Woken::nobody; // since the main thread last waited
   int workers_;
   Crew crew_;
 

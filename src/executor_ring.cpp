@@ -1,5 +1,6 @@
 #include "executor_ring.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace cleave::detail {
@@ -23,7 +24,7 @@ std::size_t Ring::write(std::span<const std::byte> from) noexcept {
   std::memcpy(bytes_.data() + at, from.data(), straight);
   std::memcpy(bytes_.data(), from.data() + straight, count - straight);
   control_->written.store(written + count);
-  woke_ = reader_->ring() || woke_;
+  woke_ = std::max(woke_, reader_->ring());
   return count;
 }
 

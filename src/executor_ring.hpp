@@ -19,6 +19,13 @@ namespace cleave::detail {
 
 using Clock = std::chrono::steady_clock;
 
+/// Who was woken.
+enum class Woken : std::uint8_t {
+  nobody,    ///< all were awake
+  elsewhere, ///< one who had run on another core
+  here       ///< one who had run on this core, and may have to wait for it
+};
+
 /// What sleepers are woken by. All zero at first, in memory that both sides see.
 ///
 /// Who goes to sleep says so, then looks once more for what it waits for; who brings news writes
@@ -26,16 +33,24 @@ using Clock = std::chrono::steady_clock;
 struct alignas(128) Bell {
   std::atomic<std::uint32_t> rung;   // times
   std::atomic<std::uint32_t> asleep; // whom to wake, a bit each; 0: they are awake
+  std::atomic<int> cpu;              // where the last of them ran
 
-  /// Wakes who sleeps. One load when nobody does, about 2 us otherwise. @return whether one slept
-  bool ring() noexcept {
+  /// Before who is about to sleep looks once more.
+  void lie_down(std::uint32_t who) noexcept {
+    cpu.store(sched_getcpu());
+    asleep.store(who);
+  }
+  /// Wakes who sleeps. One load when nobody does, about 2 us otherwise.
+  Woken ring() noexcept {
     if (asleep.load() == 0)
-      return false;
+      return Woken::nobody;
     const std::uint32_t who = asleep.exchange(0);
     rung.fetch_add(1);
-    if (who != 0)
-      futex_wake(rung, who);
-    return who != 0;
+    if (who == 0)
+      return Woken::nobody;
+    const bool here = cpu.load() == sched_getcpu();
+    futex_wake(rung, who);
+    return here ? Woken::here : Woken::elsewhere;
   }
 };
 
@@ -53,7 +68,7 @@ bool spin_until(bool spin, const Naps& naps, Ready ready) {
 }
 
 /// Waits until ready(): spins for 50 us since the last ring, then sleeps. look() is called whenever
-/// the waiting thread has slept, twice a second at least, and may throw.
+/// the waiting thread has slept in vain, twice a second at least, and may throw.
 /// @param who this thread's bit of the bell @return false when the deadline has come
 template <class Ready, class Look>
 bool wait_on(Bell& bell, std::uint32_t who, bool spin, Naps naps,
@@ -63,15 +78,18 @@ bool wait_on(Bell& bell, std::uint32_t who, bool spin, Naps naps,
     if (deadline && Clock::now() >= *deadline)
       return false;
     const std::uint32_t seen = bell.rung.load();
-    bell.asleep.store(who);
+    bell.lie_down(who);
     const bool come = is_ready();
     if (!come)
       futex_wait(bell.rung, seen, who, std::min(deadline.value_or(naps.next()), naps.next()));
     bell.asleep.store(0);
     if (come)
       return true;
-    if (bell.rung.load() != seen)
+    if (bell.rung.load() != seen) {
       naps.restart();
+      if (is_ready()) // looking around can wait, who has been woken for this cannot
+        return true;
+    }
     look();
   }
   return true;
@@ -111,7 +129,7 @@ public:
   void consume(std::size_t bytes) noexcept;
 
   /// Whether the reader has been woken by what was written since the last question.
-  [[nodiscard]] bool woke() noexcept { return std::exchange(woke_, false); }
+  [[nodiscard]] Woken woke() noexcept { return std::exchange(woke_, Woken::nobody); }
   [[nodiscard]] Bell& reader() noexcept { return *reader_; }
   [[nodiscard]] Bell& writer() noexcept { return *writer_; }
 
@@ -120,7 +138,7 @@ private:
   std::span<std::byte> bytes_;
   Bell* reader_ = nullptr;
   Bell* writer_ = nullptr;
-  bool woke_ = false;
+  Woken woke_ = Woken::nobody;
 };
 
 } // namespace cleave::detail

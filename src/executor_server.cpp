@@ -136,7 +136,7 @@ void TaskServer::carry() {
       naps.restart();
       continue;
     }
-    bell.asleep.store(sleeper);
+    bell.lie_down(sleeper);
     if (working_ != 0)
       futex_wait(bell.rung, seen, sleeper, naps.next());
     bell.asleep.store(0);

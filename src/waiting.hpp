@@ -84,17 +84,12 @@ public:
                 Clock::duration shortest = std::chrono::microseconds(20)) noexcept
       : longest_(longest), shortest_(shortest) {}
   /// Something has come: stay awake for 50 us.
-  void restart() noexcept {
+  void restart() noexcept { stay_awake(spin_time, false); }
+  /// Stay awake for so long from now on. @param yield the core, now and then
+  void stay_awake(Clock::duration time, bool yield) noexcept {
     since_ = Clock::now();
-    awake_ = spin_time;
-    yields_ = false;
-  }
-  /// Somebody who slept has been woken: stay awake until the answer may have come, and give the
-  /// core away now and then, since the kernel may have woken him on this one.
-  void expect_answer() noexcept {
-    since_ = Clock::now();
-    awake_ = answer_time;
-    yields_ = true;
+    awake_ = time;
+    yields_ = yield;
   }
   [[nodiscard]] bool yields() const noexcept { return yields_; }
   [[nodiscard]] bool awake() const noexcept { return Clock::now() - since_ < awake_; }
