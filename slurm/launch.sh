@@ -23,20 +23,26 @@ timings_of() {
 
 # hand_on: asks the launcher to have all ranks end early and save, as soon as there is one.
 hand_on() {
-  while kill -0 "$waiting" 2>/dev/null && ! pkill -USR1 -P "$waiting"; do
-    sleep 0.1
+  local launcher
+  while [[ $waiting ]] && kill -0 "$waiting" 2>/dev/null; do
+    if read -r launcher 2>/dev/null <"$said/launcher"; then
+      kill -USR1 "$launcher" 2>/dev/null || true
+      return 0
+    fi
+    sleep 0.1 || true
   done
 }
 
 # launch ARGUMENTS: starts cleave on all nodes in the layout that the job has asked for, each rank
 # bound to cores of its own, and waits. Its status is that of the launcher.
 launch() {
-  local start ranks=$((SLURM_JOB_NUM_NODES * SLURM_NTASKS_PER_NODE)) step status said
+  local start ranks=$((SLURM_JOB_NUM_NODES * SLURM_NTASKS_PER_NODE)) step status told
   # USR1 comes to this shell alone; the launcher hands it on to all ranks. TERM, when time is over
   # or by scancel, comes to everyone: this shell only stays until they have ended. Untrapped, either
   # would end the shell at once, and nothing would be resumed.
   waiting=
-  trap 'asked=yes; [[ ! $waiting ]] || hand_on' USR1
+  said=
+  trap 'asked=yes; hand_on' USR1
   trap 'ended=yes' TERM
   case $LAUNCHER in
     srun) # from Slurm 22.05 on it does not take -c from the job
@@ -62,22 +68,31 @@ launch() {
     return 75 # no time is left: all the work is
   fi
   # A shell of its own waits for the launcher: `wait` in one that gets signals may lose the status.
-  said=$(mktemp)
+  said=$(mktemp -d) || return 1
   (
     trap : USR1 TERM
     status=0
-    "${start[@]}" "$CLEAVE" "$@" --threads "$SLURM_CPUS_PER_TASK" || status=$?
-    echo "$status" >"$said"
+    (
+      echo "$BASHPID" >"$said/launcher"
+      exec "${start[@]}" "$CLEAVE" "$@" --threads "$SLURM_CPUS_PER_TASK"
+    ) || status=$?
+    echo "$status" >"$said/status"
+    exit "$status"
   ) &
   waiting=$!
-  if [[ ${asked-} ]]; then # before this shell knew whom to tell
-    hand_on
-  fi
   while kill -0 "$waiting" 2>/dev/null; do
-    wait "$waiting" || true
+    if [[ ${asked-} ]]; then # again and again: a launcher without ranks has nobody to tell
+      hand_on
+      sleep 1 || true
+    else
+      wait "$waiting" || true
+    fi
   done
-  read -r status <"$said" || status=1
-  rm -f "$said"
+  wait "$waiting" && status=0 || status=$?
+  if read -r told 2>/dev/null <"$said/status"; then # else the disk was full
+    status=$told
+  fi
+  rm -rf "$said"
   if [[ ${asked-} ]] && ((status == 128 + $(kill -l USR1))); then
     status=75 # asked before it listened
   fi

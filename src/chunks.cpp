@@ -154,17 +154,26 @@ Chunks::Chunks(std::span<const TaskRange> list, Lane& lane)
 
 Chunks::Chunks(Supply& supply) : sequence_(0, 1, Schedule()), supply_(&supply) {}
 
+/// Of the chunk at this place of a lane.
+std::int64_t Chunks::number_at(std::size_t lane, std::int64_t place) const noexcept {
+  const std::int64_t group =
+      (place >> group_bits_) * std::ssize(lanes_) + static_cast<std::int64_t>(lane);
+  return (group << group_bits_) + (place & ((std::int64_t{1} << group_bits_) - 1));
+}
+
 /// Of chunks of one size.
 std::optional<TaskRange> Chunks::draw_dealt(Cursor& cursor) {
   for (; cursor.emptied < lanes_.size(); ++cursor.emptied) {
-    const std::int64_t place = lanes_[cursor.lane].next.fetch_add(1, std::memory_order_relaxed);
-    const std::int64_t group =
-        (place >> group_bits_) * std::ssize(lanes_) + static_cast<std::int64_t>(cursor.lane);
-    const std::int64_t ordinal =
-        (group << group_bits_) + (place & ((std::int64_t{1} << group_bits_) - 1));
-    if (ordinal < dealt_) {
-      const std::int64_t first = ordinal * fixed_;
-      return TaskRange{first, first + std::min(fixed_, sequence_.tasks() - first)};
+    std::atomic<std::int64_t>& next = lanes_[cursor.lane].next;
+    // At the end all look into all lanes: to look takes the line from nobody.
+    const bool foreign = cursor.emptied > 0;
+    if (!foreign || number_at(cursor.lane, next.load(std::memory_order_relaxed)) < dealt_) {
+      const std::int64_t number =
+          number_at(cursor.lane, next.fetch_add(1, std::memory_order_relaxed));
+      if (number < dealt_) {
+        const std::int64_t first = number * fixed_;
+        return TaskRange{first, first + std::min(fixed_, sequence_.tasks() - first)};
+      }
     }
     cursor.lane = cursor.lane + 1 < lanes_.size() ? cursor.lane + 1 : 0;
   }

@@ -207,8 +207,8 @@ void Dispatcher::send(Remote& remote, Frame frame) {
 
 void Dispatcher::flush(Remote& remote) {
   remote.crowded = !remote.writer.flush(remote.channel.to_rank);
-  if (const Woken woken = remote.channel.to_rank.woke(); woken != Woken::nobody)
-    woke_.store(woken, std::memory_order_relaxed);
+  woke_.store(std::max(woke_.load(std::memory_order_relaxed), remote.channel.to_rank.woke()),
+              std::memory_order_relaxed); // under the lock, but for the main thread's exchange
   // Whoever looks after the channels goes on when there is room, which may be at once.
   if (remote.crowded && remote.channel.to_rank.ask_room() > 0)
     bell_.ring();

@@ -67,16 +67,16 @@ std::vector<std::string> launcher_words(const BatchRun& run) {
 }
 
 std::string command_line(const BatchRun& run) {
-  std::string text = "  " + shell_line(launcher_words(run)) + " \\\n    ";
+  std::string text = shell_line(launcher_words(run)) + " \\\n      ";
   text += shell_line({run.program, "run"}) + " ";
   text += run.jobs.size() > 1 ? "\"$job\"" : shell_quoted(run.jobs.front());
   text += " " + shell_line({"--threads", std::to_string(run.request.cpus_per_task)});
   if (!run.settings.empty())
     text += " " + shell_line(run.settings);
   if (run.resume == BatchResume::checkpoint)
-    text += " \\\n    --checkpoint \"$state\" --resume";
+    text += " \\\n      --checkpoint \"$state\" --resume";
   if (run.resume == BatchResume::job_log)
-    text += " \\\n    -p joblog=\"$state\" -p resume=true";
+    text += " \\\n      -p joblog=\"$state\" -p resume=true";
   return text;
 }
 
@@ -84,7 +84,8 @@ std::string requeue_lines(const BatchRun& run) {
   if (!run.request.requeue)
     return "";
   return "# 75: out of time, and what is done is kept. Slurm starts this script again.\n"
-         "if ((status == 75 && ${SLURM_RESTART_COUNT:-0} < " +
+         "# TERM out of the blue is scancel: such a job must not come back.\n"
+         "if [[ ${asked-} || ! ${ended-} ]] && ((status == 75 && ${SLURM_RESTART_COUNT:-0} < " +
          std::to_string(most_attempts - 1) + ")); then\n  scontrol requeue \"" + job_id(run) +
          "\" || true\nfi\n";
 }
@@ -100,35 +101,54 @@ done
 
 constexpr const char* trap_lines =
     R"(# Slurm signals this shell alone; the launcher hands it on to all ranks, which save what they have.
+# TERM, at the very end or by scancel, comes to everyone: this shell only stays until they have ended.
 waiting=
+said=
 hand_on() {
-  while kill -0 "$waiting" 2>/dev/null && ! pkill -USR1 -P "$waiting"; do
-    sleep 0.1
+  local launcher
+  while [[ $waiting ]] && kill -0 "$waiting" 2>/dev/null; do
+    if read -r launcher 2>/dev/null <"$said/launcher"; then
+      kill -USR1 "$launcher" 2>/dev/null || true
+      return 0
+    fi
+    sleep 0.1 || true
   done
 }
-trap 'asked=yes; [[ ! $waiting ]] || hand_on' USR1
+trap 'asked=yes; hand_on' USR1
+trap 'ended=yes' TERM
 
 )";
 
 constexpr const char* begin_lines =
     R"(# A shell of its own waits for the launcher: wait in one that gets signals may lose the status.
-said=$(mktemp)
+said=$(mktemp -d)
 (
-  trap : USR1
-  [[ ! ${asked-} ]] || { echo 75 >"$said"; exit; } # no time is left
+  trap : USR1 TERM
   status=0
-)";
+  (
+    [[ ! ${asked-}${ended-} ]] || exit 75 # no time is left
+    echo "$BASHPID" >"$said/launcher"
+    exec )";
 
-constexpr const char* wait_lines = R"( || status=$?
-  echo "$status" >"$said"
+constexpr const char* wait_lines = R"(
+  ) || status=$?
+  echo "$status" >"$said/status"
+  exit "$status"
 ) &
 waiting=$!
-[[ ! ${asked-} ]] || hand_on # before this shell knew whom to tell
 while kill -0 "$waiting" 2>/dev/null; do
-  wait "$waiting" || true
+  if [[ ${asked-} ]]; then # again and again: a launcher without ranks has nobody to tell
+    hand_on
+    sleep 1 || true
+  else
+    wait "$waiting" || true
+  fi
 done
-read -r status <"$said" || status=1
-rm -f "$said"
+wait "$waiting" && status=0 || status=$?
+if read -r told 2>/dev/null <"$said/status"; then # else the disk was full
+  status=$told
+fi
+rm -rf "$said"
 if [[ ${asked-} ]] && ((status == 128 + $(kill -l USR1))); then
   status=75 # asked before it listened
 fi

@@ -141,13 +141,14 @@ class Life(Case):
     def script(self, *more):
         self.fake("scontrol", f'echo "$*" >>{self.home}/asked\n')
         (self.home / "s.sh").write_text(self.slurm("squares", *LAYOUT, *more))
-        self.fake("srun", f'echo "$@" >{self.home}/started\ntrap "echo saved; sleep 0.3; exit 75" USR1\n'
-                          f'touch {self.home}/ready\n[[ -z $END ]] || exit "$END"\n'
+        self.fake("srun", f'echo "$@" >{self.home}/started\n[[ -n $DEAF ]] && trap : USR1 || trap "echo saved; sleep 0.3; exit 75" USR1\n'
+                          f'trap "echo saved; exit 75" TERM\ntouch {self.home}/ready\n[[ -z $END ]] || exit "$END"\n'
                           'for i in {1..300}; do sleep 0.1; done\n')
 
     def start(self, **variables):
         process = subprocess.Popen(["bash", "s.sh"], cwd=self.home, text=True, stdout=subprocess.PIPE,
-                                   env=self.environment(SLURM_JOB_ID="17", **{"END": "", **variables}))
+                                   start_new_session=True,
+                                   env=self.environment(SLURM_JOB_ID="17", **{"END": "", "DEAF": "", **variables}))
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.kill)
         return process
@@ -174,6 +175,19 @@ class Life(Case):
             process.send_signal(signal.SIGUSR1) # while it waits for the ranks to save
             self.assertEqual(process.wait(20), 75)
             self.assertIn("saved", process.stdout.read())
+            self.assertEqual(self.asked(), asked)
+            (self.home / "ready").unlink()
+
+    def test_the_very_end_starts_it_again_and_scancel_does_not(self):
+        self.script("--requeue")
+        for asked_before, asked in ((False, ""), (True, "requeue 17\n")):
+            process = self.start(DEAF="yes")
+            self.until((self.home / "ready").exists)
+            if asked_before:
+                process.send_signal(signal.SIGUSR1)
+                time.sleep(0.1)
+            os.killpg(process.pid, signal.SIGTERM) # comes to all
+            self.assertEqual(process.wait(20), 75)
             self.assertEqual(self.asked(), asked)
             (self.home / "ready").unlink()
 

@@ -44,12 +44,15 @@ class Waiting(unittest.TestCase):
         job |= {"SLURM_JOB_ID": "1", "SLURM_JOB_NUM_NODES": "1", "SLURM_NTASKS_PER_NODE": "1",
                 "SLURM_CPUS_PER_TASK": "1", "PATH": f"{home}:{os.environ['PATH']}", "HOME": str(home)}
         lines = f"set -euo pipefail\nsource {SOURCE}/slurm/launch.sh\nlaunch run x"
-        shell = subprocess.Popen(["bash", "-c", lines], env={**ENVIRONMENT, **job}, cwd=home)
+        shell = subprocess.Popen(["bash", "-c", lines], env={**ENVIRONMENT, **job}, cwd=home,
+                                 start_new_session=True)
         self.addCleanup(shell.kill)
         while not (home / "ready").exists():
             time.sleep(0.01)
         for _ in range(signals):
-            shell.send_signal(signal_number)
+            # USR1 comes to the batch shell alone, TERM to all processes of the job.
+            shell.send_signal(signal_number) if signal_number == signal.SIGUSR1 else \
+                os.killpg(shell.pid, signal_number)
             time.sleep(0.01)
         return shell.wait(timeout=20)
 
@@ -64,11 +67,18 @@ class Waiting(unittest.TestCase):
         counts_up = 'case "$*" in *true) touch ready; sleep 0.3 ;; *) exit 1 ;; esac'
         self.assertEqual(self.launch(counts_up, 1, SLURM_RESTART_COUNT="1"), 75)
 
+    def test_a_launcher_that_usr1_kills_has_lost_nothing(self):
+        self.assertEqual(self.launch("touch ready; exec sleep 5", 1), 75)
+
+    def test_usr1_is_repeated_until_there_are_ranks(self):
+        deaf = "trap : USR1; touch ready; sleep 0.5; trap 'exit 75' USR1; for _ in {1..100}; do sleep 0.05; done"
+        self.assertEqual(self.launch(deaf, 1), 75)
+
     def test_many_signals_lose_no_status(self):
         self.assertEqual(self.launch("trap : USR1; touch ready; sleep 0.1; sleep 0.1; exit 9", 30), 9)
 
     def test_term_is_left_to_slurm(self):
-        stays = "trap 'exit 1' TERM; touch ready; sleep 0.3; exit 75"
+        stays = "trap : TERM; touch ready; sleep 0.3; sleep 0.3; exit 75" # TERM ends one sleep
         self.assertEqual(self.launch(stays, 1, signal.SIGTERM), 75)
 
     def test_another_launcher_is_refused(self):

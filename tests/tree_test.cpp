@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <numeric>
 #include <random>
 #include <string>
 
@@ -84,6 +86,19 @@ TEST(LeafTree, IsTheSameForAnySplit) {
     EXPECT_EQ(
         split(leaves, workers, [&](auto) { return random() % static_cast<unsigned>(workers); }),
         expected(leaves));
+  }
+}
+
+TEST(LeafTree, IsTheSameInAnyOrder) {
+  std::mt19937 random(1);
+  for (std::int64_t leaves = 1; leaves <= 200; ++leaves) {
+    std::vector<std::int64_t> order(static_cast<std::size_t>(leaves));
+    std::iota(order.begin(), order.end(), 0);
+    std::ranges::shuffle(order, random);
+    Tree tree{Bracket()};
+    for (const std::int64_t i : order)
+      tree.add({i, 0, leaf(i)});
+    EXPECT_EQ(merged(tree.take(), Bracket()).finish("none"), expected(leaves));
   }
 }
 

@@ -72,8 +72,8 @@ public:
   /// Drawn from what root grants this node. @param supply outlives this
   explicit Chunks(Supply& supply);
   /// The next chunk of this thread, or nothing when it has had its last. Each thread for itself.
-  /// One atomic operation, and no MPI call; waits only where the node's next super-chunk is under
-  /// way.
+  /// One atomic operation (a look into each lane at the end), and no MPI call; waits only where the
+  /// node's next super-chunk is under way.
   [[nodiscard]] std::optional<TaskRange> next(int thread, const Pace& pace = {});
 
 private:
@@ -84,6 +84,7 @@ private:
   };
   [[nodiscard]] std::optional<TaskRange> draw(const Pace& pace);
   [[nodiscard]] std::optional<TaskRange> draw_dealt(Cursor& cursor);
+  [[nodiscard]] std::int64_t number_at(std::size_t lane, std::int64_t place) const noexcept;
   ChunkSequence sequence_;
   Supply* supply_ = nullptr;
   std::span<const TaskRange> list_;

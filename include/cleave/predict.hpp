@@ -61,7 +61,7 @@ private:
 /// What a schedule costs beside the tasks. Seconds; where each number comes from:
 /// docs/predicting.md.
 struct ReplayCosts {
-  double chunk_s = 100e-9;  ///< of a worker, for each chunk: drawing it, and the clock
+  double chunk_s = 100e-9; ///< of a worker, for each chunk: drawing it, and the clock
   /// Of them the node's shared counter is held, one worker at a time; not by dynamic on one node,
   /// where each worker has a counter of its own.
   double draw_s = 40e-9;

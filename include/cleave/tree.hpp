@@ -27,8 +27,9 @@ class LeafTree {
 public:
   explicit LeafTree(Op op) : op_(std::move(op)) {}
 
-  /// Adds a leaf or a subtree that begins at or after everything added so far. Amortised one
-  /// application of the operation.
+  /// Adds a leaf or a subtree. It is joined to the one added before when they are siblings, left
+  /// one first, and so on up: what is added in the order of leaves is joined as far as possible.
+  /// Amortised one application of the operation.
   void add(Subtree<R> node) {
     while (!nodes_.empty() && siblings(nodes_.back(), node)) {
       node = {nodes_.back().first, node.level + 1,
@@ -38,10 +39,11 @@ public:
     nodes_.push_back(std::move(node));
   }
 
-  /// What could not be joined yet, in leaf order; leaves the tree empty.
+  /// What could not be joined yet, in the order of adding; leaves the tree empty.
   [[nodiscard]] std::vector<Subtree<R>> take() { return std::exchange(nodes_, {}); }
 
-  /// Joins everything when all leaves are there; `identity` when there are none.
+  /// Joins everything when all leaves are there, added in their order; `identity` when there are
+  /// none.
   [[nodiscard]] R finish(R identity) {
     if (nodes_.empty())
       return identity;

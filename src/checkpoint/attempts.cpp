@@ -102,6 +102,32 @@ private:
   std::map<int, Attempt> attempts_;
 };
 
+std::string in_words(const Facts& facts, const std::string& name) {
+  const auto found = facts.find(name);
+  return found == facts.end() || found->second.empty() ? "nothing" : found->second;
+}
+
+/// Refuses to go on with what another job has kept.
+void require_same(const Facts& theirs, const CheckpointOptions& options) {
+  Facts all = theirs;
+  all.insert(options.facts.begin(), options.facts.end());
+  for (const auto& [name, ignored] : all) {
+    if (std::ranges::count(options.may_differ, name) > 0)
+      continue;
+    const std::string was = in_words(theirs, name);
+    const std::string is = in_words(options.facts, name);
+    if (was == is)
+      continue;
+    const bool binary = name == "build_id";
+    std::string message = "is the checkpoint of another ";
+    message.append(binary ? "binary" : "job").append(": its ").append(name);
+    message.append(" was ").append(was).append(" and is ").append(is).append(" now; ");
+    message.append(binary ? "--accept-new-binary goes on all the same"
+                          : "give this job a folder of its own, or remove that one");
+    throw Error(ErrorKind::bad_input, message, {options.folder.string(), 0, "--checkpoint"});
+  }
+}
+
 } // namespace
 
 fs::path log_of(const fs::path& folder, int attempt) {
@@ -140,6 +166,26 @@ KeptByOthers read_attempts(const fs::path& folder) {
   } catch (const FileFailure& failure) {
     throw Error(ErrorKind::io, failure.what(), {folder.string(), 0, ""});
   }
+}
+
+KeptByOthers accepted_attempts(const CheckpointOptions& options) {
+  std::error_code failure;
+  if (fs::exists(options.folder, failure) && !fs::is_directory(options.folder, failure))
+    throw Error(ErrorKind::bad_input, "is no folder; a checkpoint is a folder of its own",
+                {options.folder.string(), 0, "--checkpoint"});
+  KeptByOthers kept = read_attempts(options.folder);
+  if (kept.last_number == 0)
+    return kept;
+  if (!options.resume) {
+    if (options.replace)
+      return {};
+    throw Error(ErrorKind::bad_input,
+                "holds the checkpoint of an earlier run; go on with it by --resume, or remove it",
+                {options.folder.string(), 0, "--checkpoint"});
+  }
+  if (!kept.attempts.empty())
+    require_same(kept.attempts.back().facts, options);
+  return kept;
 }
 
 bool has_earlier(const fs::path& folder, int attempt) {

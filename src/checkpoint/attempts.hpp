@@ -45,6 +45,11 @@ struct KeptByOthers {
 /// @throws Error io where a file cannot be read
 [[nodiscard]] KeptByOthers read_attempts(const std::filesystem::path& folder);
 
+/// The same, for a launch that may go on with it or must begin anew. Local.
+/// @throws Error bad_input for what is no folder, for a checkpoint where none was to be resumed or
+///         replaced, and for that of another job or binary, whose difference it names; io as above
+[[nodiscard]] KeptByOthers accepted_attempts(const CheckpointOptions& options);
+
 /// Whether an attempt before this one has files here. Local.
 [[nodiscard]] bool has_earlier(const std::filesystem::path& folder, int attempt);
 

@@ -34,52 +34,6 @@ constexpr double state_bytes_a_second = 1e6; // each makes those before it usele
 constexpr double share = 0.01;               // of the time, for writing
 constexpr auto patience_with_folder = 5s;    // until a network file system shows what is new
 
-std::string in_words(const Facts& facts, const std::string& name) {
-  const auto found = facts.find(name);
-  return found == facts.end() || found->second.empty() ? "nothing" : found->second;
-}
-
-/// Refuses to go on with what another job has kept.
-void require_same(const Facts& theirs, const CheckpointOptions& options) {
-  Facts all = theirs;
-  all.insert(options.facts.begin(), options.facts.end());
-  for (const auto& [name, ignored] : all) {
-    if (std::ranges::count(options.may_differ, name) > 0)
-      continue;
-    const std::string was = in_words(theirs, name);
-    const std::string is = in_words(options.facts, name);
-    if (was == is)
-      continue;
-    const bool binary = name == "build_id";
-    std::string message = "is the checkpoint of another ";
-    message.append(binary ? "binary" : "job").append(": its ").append(name);
-    message.append(" was ").append(was).append(" and is ").append(is).append(" now; ");
-    message.append(binary ? "--accept-new-binary goes on all the same"
-                          : "give this job a folder of its own, or remove that one");
-    throw Error(ErrorKind::bad_input, message, {options.folder.string(), 0, "--checkpoint"});
-  }
-}
-
-KeptByOthers look_at(const CheckpointOptions& options) {
-  std::error_code failure;
-  if (fs::exists(options.folder, failure) && !fs::is_directory(options.folder, failure))
-    throw Error(ErrorKind::bad_input, "is no folder; a checkpoint is a folder of its own",
-                {options.folder.string(), 0, "--checkpoint"});
-  KeptByOthers kept = read_attempts(options.folder);
-  if (kept.last_number == 0)
-    return kept;
-  if (!options.resume) {
-    if (options.replace)
-      return {};
-    throw Error(ErrorKind::bad_input,
-                "holds the checkpoint of an earlier run; go on with it by --resume, or remove it",
-                {options.folder.string(), 0, "--checkpoint"});
-  }
-  if (!kept.attempts.empty())
-    require_same(kept.attempts.back().facts, options);
-  return kept;
-}
-
 /// The first error by rank on every rank; returns where there is none. Collective.
 void raise_first(const Comm& comm, const std::optional<Error>& mine) {
   if (comm.agree({mine ? 1U : 0U}).highest[0] == 0)
@@ -96,6 +50,9 @@ std::optional<Error> attempted(const fs::path& folder, Work work) {
     work();
   } catch (const Error& error) {
     return error;
+  } catch (const fs::filesystem_error& error) {
+    return Error(ErrorKind::io, "the checkpoint cannot be kept there: " + error.code().message(),
+                 {folder.string(), 0, ""});
   } catch (const std::exception& error) {
     return Error(ErrorKind::io, std::string("the checkpoint: ") + error.what(),
                  {folder.string(), 0, ""});
@@ -157,7 +114,8 @@ Checkpoint::Checkpoint(const Comm& comm, CheckpointOptions options)
     : work_(std::make_unique<Work>(comm, std::move(options))) {
   std::optional<Error> refusal;
   if (comm.is_root())
-    refusal = attempted(work_->options.folder, [this] { work_->kept = look_at(work_->options); });
+    refusal = attempted(work_->options.folder,
+                        [this] { work_->kept = accepted_attempts(work_->options); });
   raise_first(comm, refusal);
   if (comm.is_root())
     work_->mark = (std::uint64_t{std::random_device()()} << 32U) + std::random_device()();
