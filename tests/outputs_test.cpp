@@ -85,6 +85,17 @@ TEST_F(DefaultName, GivesWayToAFileThatHasAppeared) {
   EXPECT_EQ(files.timings(), fs::path(first).replace_extension().string() + "-3.h5");
 }
 
+TEST_F(DefaultName, IsNotRefusedWhenAnotherRunHasTakenItMeanwhile) {
+  fs::create_directory("results");
+  Plan plan;
+  plan.workload = "ep";
+  const fs::path taken = timings_of(plan, two_nodes());
+  std::ofstream{taken};
+  OutputFiles files(plan, {}, Values({}, {}), taken, 1);
+  EXPECT_TRUE(files.take_next_name());
+  EXPECT_NE(files.timings(), taken);
+}
+
 TEST_F(DefaultName, TheUsersNameStays) {
   Plan plan;
   plan.workload = "ep";

@@ -70,10 +70,11 @@ fs::path free_name(const std::string& stem) {
   return file;
 }
 
-// The name is the program's, so the mend must say how to give another.
+// The name is the program's, so the mend must say how to give another. A file that another run has
+// made under it meanwhile is none of our business: create_store() takes the next name.
 void check_default_place(const fs::path& timings) {
   try {
-    check_output(fs::exists(timings.parent_path()) ? timings : timings.filename(), false);
+    check_output(fs::exists(timings.parent_path()) ? timings : timings.filename(), true);
   } catch (const Error& error) {
     throw Error(error.kind(), error.message() + ", by -o FILE", error.place());
   }

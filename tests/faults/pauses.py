@@ -104,7 +104,7 @@ class Cut(Case):
     def link(self, state):
         """Takes h3 off the network, or lets it come back."""
         subprocess.run([HOSTS, "run", "ip", "link", "set", "v3", state], env={**os.environ, **self.hosts},
-                       check=True, timeout=10)
+                       cwd=self.home, check=True, timeout=10)  # every host sees that folder, not all of /tmp
 
     def on(self, *parts, **variables):
         """Starts a job: for each part hosts, and what runs there."""
