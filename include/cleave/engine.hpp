@@ -309,6 +309,7 @@ private:
   void report_progress();
   void clock_setup() noexcept;
 
+  Lane own_lane_{}; // of chunks that this rank's threads draw from its own; first: it is aligned
   Comm comm_;
   PoolOptions options_;
   Layout layout_;
@@ -342,7 +343,6 @@ private:
   std::int64_t chunks_units_ = 0; // units of a call that goes on, in its chunks
   std::atomic<std::int64_t> longest_ns_{0};
   std::optional<Supply> supply_; // of the last call that was drawn on several nodes
-  Lane own_lane_{};              // of chunks that this rank's threads draw from its own
   /// What root knows of a call from the last one of its form: where its long chunks are.
   struct Experience {
     std::int64_t units = 0;

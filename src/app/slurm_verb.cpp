@@ -65,7 +65,7 @@ std::string word_of(const char* option, const SlurmRequest::Text& text) {
 }
 
 std::string memory_of(const SlurmRequest& request) {
-  const std::string memory = word_of("--mem", request.memory);
+  std::string memory = word_of("--mem", request.memory);
   if (!memory.empty() && !std::regex_match(memory, std::regex("[0-9]{1,12}[KMGT]?")))
     refuse_option("--mem", "must be MiB of a node, or as 4G, not " + in_quotes(memory));
   return memory;
