@@ -101,10 +101,11 @@ void Engine::compute_supplied(const ChunkSequence& sequence, const Leaves& leave
 
 void Engine::compute_own(TaskRange own, const Leaves& leaves, const Body& body) {
   const ChunkSequence sequence(own.size(), threads(), options_.schedule);
-  own_lane_.next.store(0, std::memory_order_relaxed);
-  const Chunks chunks = sequence.is_static()
-                            ? Chunks(sequence, 0, threads())
-                            : Chunks(sequence, std::span(&own_lane_, 1), 0, threads());
+  // Of this rank's first worker, from which nobody else draws in such a call.
+  const auto lane = lanes(call_).subspan(static_cast<std::size_t>(first_on_node_), 1);
+  lane.front().next.store(0, std::memory_order_relaxed);
+  const Chunks chunks =
+      sequence.is_static() ? Chunks(sequence, 0, threads()) : Chunks(sequence, lane, 0, threads());
   pull_all(chunks, sequence, leaves, [&](Worker& worker, TaskRange chunk) {
     body(worker, {own.first + chunk.first, own.first + chunk.last});
   });

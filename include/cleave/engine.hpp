@@ -309,7 +309,6 @@ private:
   void report_progress();
   void clock_setup() noexcept;
 
-  Lane own_lane_{}; // of chunks that this rank's threads draw from its own; first: it is aligned
   Comm comm_;
   PoolOptions options_;
   Layout layout_;
