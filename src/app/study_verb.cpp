@@ -163,9 +163,14 @@ int conclude(const Command& command, const StudyPlan& plan, const StudyOptions& 
   if (std::ranges::any_of(outcome.points, [](const PointStatus& point) {
         return !point.measured.samples.empty();
       })) {
-    const Results results = read_results(options.directory);
-    renew_study(results, tabulate(results));
-    text += fmt::format("{:<11}{}\n", "table", (options.directory / "study.h5").string());
+    try {
+      const Results results = read_results(options.directory);
+      renew_study(results, tabulate(results));
+      text += fmt::format("{:<11}{}\n", "table", (options.directory / "study.h5").string());
+    } catch (const Error&) { // a file that another study writes: who ends last makes the table
+      if (outcome.end != StudyEnd::claimed_by_others)
+        throw;
+    }
     text += fmt::format("{:<11}{}\n", "report",
                         cleave::command::shell_line(
                             {command.request.argv.front(), "report", options.directory.string()}));
