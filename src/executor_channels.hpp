@@ -36,7 +36,7 @@ public:
   [[nodiscard]] bool carries() const noexcept { return !couriers_.empty(); }
   /// How who waits for the other end sleeps: messages ring no bell.
   [[nodiscard]] Naps naps() const noexcept {
-    return carries() ? Naps(std::chrono::milliseconds(10)) : Naps(longest_sleep, longest_sleep);
+    return carries() ? Naps(std::chrono::milliseconds(20)) : Naps(longest_sleep, longest_sleep);
   }
   /// Carries what can be carried without waiting, which rings for nobody at this end: who writes
   /// carries, and who waits. Thread-safe; nobody else calls MPI.

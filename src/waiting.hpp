@@ -73,7 +73,7 @@ inline void wake(std::atomic<std::uint32_t>& word, std::atomic<std::uint32_t>& a
 }
 
 /// How long one who polls stays awake, and then sleeps between two looks: for a sixteenth of the
-/// time waited so far while that is short and for a sixty-fourth when it is long, so that a wait is
+/// time waited so far while that is short and for a fortieth when it is long, so that a wait is
 /// hardly longer for it. A nap costs a virtual machine 30 us of its core, however long it is.
 class Naps {
 public:
@@ -98,7 +98,7 @@ public:
     constexpr Clock::duration short_nap = std::chrono::milliseconds(1);
     const auto now = Clock::now();
     const auto waited = now - since_;
-    const auto nap = std::max(std::min(waited / 16, short_nap), waited / 64);
+    const auto nap = std::max(std::min(waited / 16, short_nap), waited / 40);
     return now + std::clamp(nap, shortest_, longest_);
   }
 

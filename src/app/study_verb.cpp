@@ -142,6 +142,17 @@ StudyOutcome measure(const StudyPlan& plan, const StudyOptions& options) {
   return outcome;
 }
 
+// Nothing where another study writes a file of this one: who ends last makes the table.
+std::optional<Results> readable_results(const StudyOptions& options, const StudyOutcome& outcome) {
+  try {
+    return read_results(options.directory);
+  } catch (const Error&) {
+    if (outcome.end != StudyEnd::claimed_by_others)
+      throw;
+    return std::nullopt;
+  }
+}
+
 // The table that report and compare start from, and the end of the study in words.
 int conclude(const Command& command, const StudyPlan& plan, const StudyOptions& options,
              const StudyOutcome& outcome) {
@@ -163,13 +174,9 @@ int conclude(const Command& command, const StudyPlan& plan, const StudyOptions& 
   if (std::ranges::any_of(outcome.points, [](const PointStatus& point) {
         return !point.measured.samples.empty();
       })) {
-    try {
-      const Results results = read_results(options.directory);
-      renew_study(results, tabulate(results));
+    if (const auto results = readable_results(options, outcome)) {
+      renew_study(*results, tabulate(*results));
       text += fmt::format("{:<11}{}\n", "table", (options.directory / "study.h5").string());
-    } catch (const Error&) { // a file that another study writes: who ends last makes the table
-      if (outcome.end != StudyEnd::claimed_by_others)
-        throw;
     }
     text += fmt::format("{:<11}{}\n", "report",
                         cleave::command::shell_line(
