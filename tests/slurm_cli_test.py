@@ -71,10 +71,15 @@ class Scripts(Case):
             self.assertIn("#SBATCH --time=00:03:00\n", text)
             self.assertRegex(text, r"(?m)^# memory: twice the 1 MiB .* 256 MiB for each of 1 rank")
             self.assertIn("#SBATCH --mem=258M\n", text)
-        each = [float(re.search(r"repetition of (\S+) s", self.slurm(*job, "a.h5", "--ranks-per-node", n)).group(1))
-                for n in ("1", "2")] # 2 and 4 workers
-        self.assertAlmostEqual(each[0] / each[1], 2, delta=0.1)
-        self.assertGreater(each[1], 0.04)
+        told = subprocess.run([CLEAVE, "predict", "a.h5", "-n", "2,4", "--cores-per-node", "4", "--schedules", "auto",
+                               "--format", "json"], cwd=self.home, check=True, timeout=50, capture_output=True)
+        predicted = json.loads(told.stdout)["predictions"]
+        for ranks, point in zip((1, 2), predicted, strict=True): # of two threads
+            text = self.slurm(*job, "a.h5", "--ranks-per-node", str(ranks))
+            each = float(re.search(r"repetition of (\S+) s", text).group(1))
+            self.assertEqual(point["workers"], 2 * ranks)
+            self.assertAlmostEqual(each / point["time_s"]["interval"][1], 1, delta=0.01) # told in 3 digits
+            self.assertGreater(each, 0.16 / (2 * ranks))
         text = self.slurm(*job, "a.h5", "--time", "7", "--mem", "1G")
         self.assertIn("# time: as given", text)
         self.assertIn("#SBATCH --mem=1G\n", text)
