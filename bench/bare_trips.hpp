@@ -88,4 +88,31 @@ inline Seconds wake_trips(const cleave::Comm& comm, int trips) {
   return seconds;
 }
 
+/// Seconds until a futex has woken root, which has slept while rank 1 computed for 10 ms. At root
+/// alone. Collective, on one node.
+inline Seconds woken_after_work(const cleave::Comm& comm, int trips) {
+  using Clock = std::chrono::steady_clock;
+  struct Shared {
+    Ball balls[2];
+    Clock::time_point done;
+  };
+  const cleave::NodeWindow window = comm.window(sizeof(Shared)); // zeroed
+  auto* shared = reinterpret_cast<Shared*>(window.bytes().data());
+  Seconds seconds;
+  for (std::uint32_t turn = 1; turn <= static_cast<std::uint32_t>(trips); ++turn)
+    if (comm.is_root()) {
+      shared->balls[0].pass(turn);
+      shared->balls[1].wait(turn);
+      seconds.push_back(std::chrono::duration<double>(Clock::now() - shared->done).count());
+    } else if (comm.rank() == 1) {
+      shared->balls[0].watch(turn);
+      const auto end = Clock::now() + std::chrono::milliseconds(10);
+      while ((shared->done = Clock::now()) < end) {
+      }
+      shared->balls[1].pass(turn);
+    }
+  comm.barrier();
+  return seconds;
+}
+
 } // namespace bench

@@ -115,6 +115,9 @@ void measure_bare(const cleave::Pool& pool, int trips, int rests) {
   const auto wakes = bench::wake_trips(pool.comm(), rests);
   if (pool.is_root())
     print_trips("bare futex, rank 1 asleep", wakes, "(beside)");
+  const auto woken = bench::woken_after_work(pool.comm(), rests);
+  if (pool.is_root())
+    print_trips("bare futex, root asleep for 10 ms", woken, "(beside)");
 }
 
 /// The share of their time that workers work while root sleeps for `rest_s`.
@@ -160,6 +163,28 @@ void measure_waiting(cleave::Pool& pool, const std::string& name,
   const std::vector<double> all = pool.comm().all_gather(cpu_seconds() - before);
   if (pool.is_root())
     bench::print_ratio(name, {1e3 * *std::ranges::max_element(all), {}}, "ms of a core, under 40");
+}
+
+/// What waiting for tasks of 10 ms on another rank adds to them, and takes of root's core.
+void measure_waiting_for_work(cleave::Executor& e) {
+  constexpr double task_s = 0.01;
+  hold_root(e, 3);
+  std::vector<double> added;
+  double waited_s = 0;
+  const double before = cpu_seconds();
+  for (int task = 0; task < 200; ++task) {
+    const auto start = bench::Clock::now();
+    const auto [begin, end] = e.submit<&bench::work>(task_s).get();
+    const double seconds = std::chrono::duration<double>(bench::Clock::now() - start).count();
+    waited_s += seconds;
+    added.push_back(100 * (seconds - (end - begin)) / task_s);
+  }
+  const double taken = 100 * (cpu_seconds() - before) / waited_s;
+  std::ranges::sort(added);
+  bench::print_ratio("added to tasks of 10 ms, median", bench::figure(added), "%, under 1");
+  bench::print_ratio("added to tasks of 10 ms, 99 %", {added[added.size() * 99 / 100], {}},
+                     "%, under 5");
+  bench::print_ratio("waiting for tasks of 10 ms", {taken, {}}, "% of root's core, under 1");
 }
 
 void measure(cleave::Executor& e, int trips, int rests) {
@@ -214,6 +239,7 @@ int main(int argc, char** argv) {
   }
   measure_bare(pool, trips, rests);
   cleave::Executor::run(pool, [&](cleave::Executor& e) { measure(e, trips, rests); });
+  cleave::Executor::run(pool, measure_waiting_for_work);
   measure_waiting(pool, "root sleeps 2 s", [](cleave::Executor&) { bench::sleep_for(2); });
   measure_waiting(pool, "all wait 2 s for one task that sleeps",
                   [](cleave::Executor& e) { e.submit<&bench::sleep_for>(2.0).get(); });

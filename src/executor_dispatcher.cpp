@@ -143,14 +143,19 @@ void Dispatcher::dispatch() {
     own_news_.notify_one();
 }
 
+/// The one with the least to do, and of several the one that has answered last: it may be awake yet.
 Dispatcher::Remote* Dispatcher::remote_with_less_than(int tasks_a_thread) {
-  for (std::size_t i = 0; i < remotes_.size(); ++i) {
-    Remote& remote = remotes_[turn_];
-    turn_ = (turn_ + 1) % remotes_.size();
-    if (std::cmp_less(remote.begun.size(), tasks_a_thread * remote.threads))
-      return &remote;
-  }
-  return nullptr;
+  const auto goes_before = [](const Remote& a, const Remote& b) {
+    const auto load_a = std::ssize(a.begun) * b.threads;
+    const auto load_b = std::ssize(b.begun) * a.threads;
+    return load_a != load_b ? load_a < load_b : a.last_answer > b.last_answer;
+  };
+  Remote* best = nullptr;
+  for (Remote& remote : remotes_)
+    if (std::cmp_less(remote.begun.size(), tasks_a_thread * remote.threads) &&
+        (best == nullptr || goes_before(remote, *best)))
+      best = &remote;
+  return best;
 }
 
 bool Dispatcher::cancel(Task& task) {
@@ -250,6 +255,7 @@ void Dispatcher::take_answer(Remote& remote, Frame answer) {
     return; // given up for lost
   const TaskPointer task = std::move(*found);
   remote.begun.erase(found);
+  remote.last_answer = ++answers_;
   settle(*task, std::move(answer), remote.rank);
 }
 
@@ -271,9 +277,7 @@ bool Dispatcher::wait(const std::function<bool()>& ready, const Deadline& deadli
   ++waits_;
   bell_.asleep.store(0); // awake, and attending in the service thread's stead
   Naps awake = channels_.naps();
-  const Woken woken = woke_.exchange(Woken::nobody, std::memory_order_relaxed);
-  if (woken != Woken::nobody) // who may need this core to answer
-    awake.stay_awake(answer_time, woken == Woken::here);
+  await_woken(awake, woke_.exchange(Woken::nobody, std::memory_order_relaxed), answer_time);
   const bool come = wait_on(
       bell_, main_thread, spins_, awake, deadline,
       [&](Naps& naps) {

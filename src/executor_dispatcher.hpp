@@ -98,6 +98,7 @@ private:
     FrameWriter writer{};
     FrameReader reader{};
     std::vector<TaskPointer> begun{}; // sent and not answered
+    std::int64_t last_answer = 0;     // which it was of all
     std::atomic<bool> crowded{false}; // something is left to write
   };
   using Lock = std::unique_lock<std::mutex>;
@@ -142,7 +143,7 @@ private:
   std::map<Task::Key, TaskPointer> queue_;
   std::atomic<std::size_t> queued_{0}; // their number
   std::deque<Remote> remotes_;
-  std::size_t turn_ = 0; // of the remotes
+  std::int64_t answers_ = 0; // so far
   std::int64_t submitted_ = 0;
   std::optional<Error> lost_;
   std::condition_variable own_news_;

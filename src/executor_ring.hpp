@@ -54,6 +54,12 @@ struct alignas(128) Bell {
   }
 };
 
+/// Before a wait for word from who may have been woken: awake for `time` then.
+inline void await_woken(Naps& naps, Woken woken, Clock::duration time) noexcept {
+  if (woken != Woken::nobody)
+    naps.stay_awake(time, woken == Woken::here); // who may need this core to answer
+}
+
 /// Looks at ready() until it is true or nobody need stay awake; once, unless `spin`.
 template <class Ready>
 bool spin_until(bool spin, const Naps& naps, Ready ready) {

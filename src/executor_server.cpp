@@ -84,8 +84,10 @@ std::optional<Frame> TaskServer::next_order() {
   Ring& ring = channel_.to_rank;
   std::optional<Frame> order;
   waiting_ = true;
+  Naps awake = channels_.naps();
+  await_woken(awake, woke_.exchange(Woken::nobody), question_time);
   wait_on(
-      ring.reader(), sleeper, spins_, channels_.naps(), std::nullopt,
+      ring.reader(), sleeper, spins_, awake, std::nullopt,
       [&](Naps& naps) {
         if (channels_.carry())
           naps.restart();
@@ -110,6 +112,8 @@ void TaskServer::answer(Frame frame) {
         return written;
       },
       [this] { look(); });
+  if (const Woken woken = channel_.to_root.woke(); woken != Woken::nobody)
+    woke_ = woken;
   if (channels_.carries() && channel_.to_root.filled() > 0)
     channels_.bell().ring(); // the rest goes while this worker works
 }

@@ -228,12 +228,16 @@ void check_task_types(Pool& pool) {
     EXPECT_EQ(e.submit<static_cast<Texts>(&tasks::overloaded)>("1").get(), 2);
     EXPECT_LE(e.submit<static_cast<std::uint64_t (*)(int, Worker&)>(&tasks::dice)>(6).get(), 6U);
 
-    std::set<int> indices;
+    std::set<int> ranks;
     for (int i = 0; i < 50; ++i) {
       const auto [rank, thread, index] = e.submit<&tasks::place>().get();
       EXPECT_LT(rank, pool.comm().size());
       EXPECT_LT(thread, pool.layout().ranks()[static_cast<std::size_t>(rank)].threads);
       EXPECT_LT(index, pool.workers());
+      ranks.insert(rank);
+    }
+    if (pool.comm().size() > 1) {
+      EXPECT_THAT(ranks, ::testing::ElementsAre(1)); // who has answered last may be awake yet
     }
   });
 }
