@@ -1,7 +1,8 @@
 /// @file
 /// What drawing a chunk costs, and how near each schedule comes to the bound max(total / P, longest
 /// task) on tasks of unequal cost, and where one core is slower.
-/// mpirun -n 2 bench/schedules [--repetitions 11] [--mean 100] (microseconds a task)
+/// mpirun -n 2 bench/schedules [--repetitions 11] [--mean 100] [--auto-alone 1]
+/// (mean: microseconds a task; auto-alone: unequal tasks under `auto` and nothing else)
 #include "bench/bench.hpp"
 #include "bench/loads.hpp"
 #include "bench/task.hpp"
@@ -133,15 +134,27 @@ void irregular(cleave::Pool& pool, const Load& load, const std::vector<std::stri
     (void)pool.map([task](std::int64_t i) { return task(i); }, n, {.cost = cost});
     pool.comm().barrier();
   }));
+  sides.push_back(bench::timed([&pool, &task, n, more = std::int64_t{0}]() mutable {
+    const auto one = [task, n](std::int64_t i) { return i < n ? task(i) : 0; };
+    (void)pool.map(one, n + ++more); // a number of tasks that it has never had
+    pool.comm().barrier();
+  }));
   const auto seconds = bench::alternate(sides, repetitions);
   if (!pool.is_root())
     return;
+  const std::int64_t total = std::reduce(load.steps.begin(), load.steps.end());
+  const std::int64_t longest = std::ranges::max(load.steps);
+  const double share = static_cast<double>(total) / pool.workers();
   std::printf("\n%s, %lld tasks\n", load.name.c_str(), static_cast<long long>(n));
   for (std::size_t s = 0; s < schedules.size(); ++s)
     bench::print("  " + schedules[s] + " / clairvoyant",
                  bench::time_ratio(seconds[s + 1], seconds[0]));
   bench::print("  auto with a cost hint / clairvoyant",
-               bench::time_ratio(seconds.back(), seconds[0]));
+               bench::time_ratio(seconds[sides.size() - 2], seconds[0]));
+  const double greedy = (share + static_cast<double>(longest)) / // Graham's bound
+                        std::max(share, static_cast<double>(longest));
+  bench::print("  auto, a first call / clairvoyant", bench::time_ratio(seconds.back(), seconds[0]),
+               "wanted: <= " + std::to_string(1.01 * greedy).substr(0, 5));
 }
 
 /// While it lives, two other threads compute on this thread's core, which leaves it a third.
@@ -213,14 +226,17 @@ int main(int argc, char** argv) {
   const int mean_us = bench::option(argc, argv, "mean", 100);
   if (pool.is_root())
     bench::print_heading(argc, argv);
-  null_tasks(pool, repetitions);
-  for (const char* schedule : {"dynamic", "auto"})
-    metg(pool, schedule, 5);
+  const bool auto_alone = bench::option(argc, argv, "auto-alone", 0) != 0;
+  const std::vector<std::string> all = {"block",     "cyclic",   "dynamic",  "guided", "trapezoid",
+                                        "factoring", "weighted", "adaptive", "auto"};
+  if (!auto_alone) {
+    null_tasks(pool, repetitions);
+    for (const char* schedule : {"dynamic", "auto"})
+      metg(pool, schedule, 5);
+  }
   const std::int64_t n = std::int64_t{200'000} / mean_us * pool.workers(); // 0.2 s
   for (const Load& load : bench::loads(n, mean_us))
-    irregular(pool, load,
-              {"block", "cyclic", "dynamic", "guided", "trapezoid", "factoring", "weighted",
-               "adaptive", "auto"},
-              repetitions);
-  one_slowed(pool, repetitions);
+    irregular(pool, load, auto_alone ? std::vector<std::string>{"auto"} : all, repetitions);
+  if (!auto_alone)
+    one_slowed(pool, repetitions);
 }

@@ -143,7 +143,8 @@ void Dispatcher::dispatch() {
     own_news_.notify_one();
 }
 
-/// The one with the least to do, and of several the one that has answered last: it may be awake yet.
+/// The one with the least to do, and of several the one that has answered last: it may be awake
+/// yet.
 Dispatcher::Remote* Dispatcher::remote_with_less_than(int tasks_a_thread) {
   const auto goes_before = [](const Remote& a, const Remote& b) {
     const auto load_a = std::ssize(a.begun) * b.threads;
@@ -212,8 +213,8 @@ void Dispatcher::send(Remote& remote, Frame frame) {
 
 void Dispatcher::flush(Remote& remote) {
   remote.crowded = !remote.writer.flush(remote.channel.to_rank);
-  woke_.store(std::max(woke_.load(std::memory_order_relaxed), remote.channel.to_rank.woke()),
-              std::memory_order_relaxed); // under the lock, but for the main thread's exchange
+  if (const int core = remote.channel.to_rank.woke(); core != no_core)
+    woke_.store(core, std::memory_order_relaxed);
   // Whoever looks after the channels goes on when there is room, which may be at once.
   if (remote.crowded && remote.channel.to_rank.ask_room() > 0)
     bell_.ring();
@@ -277,7 +278,7 @@ bool Dispatcher::wait(const std::function<bool()>& ready, const Deadline& deadli
   ++waits_;
   bell_.asleep.store(0); // awake, and attending in the service thread's stead
   Naps awake = channels_.naps();
-  await_woken(awake, woke_.exchange(Woken::nobody, std::memory_order_relaxed), answer_time);
+  await_woken(awake, woke_.exchange(no_core, std::memory_order_relaxed), answer_time);
   const bool come = wait_on(
       bell_, main_thread, spins_, awake, deadline,
       [&](Naps& naps) {

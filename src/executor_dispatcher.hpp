@@ -135,7 +135,7 @@ private:
   Bell& bell_;
   std::chrono::duration<double> timeout_; // of tasks that name none
   bool spins_;
-  std::atomic<Woken> woke_ = Woken::nobody; // since the main thread last waited
+  std::atomic<int> woke_ = no_core; // somebody there, since the main thread last waited
   int workers_;
   Crew crew_;
 

@@ -24,7 +24,8 @@ std::size_t Ring::write(std::span<const std::byte> from) noexcept {
   std::memcpy(bytes_.data() + at, from.data(), straight);
   std::memcpy(bytes_.data(), from.data() + straight, count - straight);
   control_->written.store(written + count);
-  woke_ = std::max(woke_, reader_->ring());
+  if (const int core = reader_->ring(); core != no_core)
+    woke_ = core;
   return count;
 }
 

@@ -19,12 +19,7 @@ namespace cleave::detail {
 
 using Clock = std::chrono::steady_clock;
 
-/// Who was woken.
-enum class Woken : std::uint8_t {
-  nobody,    ///< all were awake
-  elsewhere, ///< one who had run on another core
-  here       ///< one who had run on this core, and may have to wait for it
-};
+constexpr int no_core = -1;
 
 /// What sleepers are woken by. All zero at first, in memory that both sides see.
 ///
@@ -41,23 +36,25 @@ struct alignas(128) Bell {
     asleep.store(who);
   }
   /// Wakes who sleeps. One load when nobody does, about 2 us otherwise.
-  Woken ring() noexcept {
+  /// @return the core where the last one woken had run; no_core: all were awake
+  int ring() noexcept {
     if (asleep.load() == 0)
-      return Woken::nobody;
+      return no_core;
     const std::uint32_t who = asleep.exchange(0);
     rung.fetch_add(1);
     if (who == 0)
-      return Woken::nobody;
-    const bool here = cpu.load() == sched_getcpu();
+      return no_core;
+    const int core = cpu.load();
     futex_wake(rung, who);
-    return here ? Woken::here : Woken::elsewhere;
+    return core;
   }
 };
 
-/// Before a wait for word from who may have been woken: awake for `time` then.
-inline void await_woken(Naps& naps, Woken woken, Clock::duration time) noexcept {
-  if (woken != Woken::nobody)
-    naps.stay_awake(time, woken == Woken::here); // who may need this core to answer
+/// Before a wait for word from one who may have been woken, on `core`: awake for `time` then, and
+/// yielding where the other needs this core to answer.
+inline void await_woken(Naps& naps, int core, Clock::duration time) noexcept {
+  if (core != no_core)
+    naps.stay_awake(time, core == sched_getcpu());
 }
 
 /// Looks at ready() until it is true or nobody need stay awake; once, unless `spin`.
@@ -134,8 +131,9 @@ public:
   [[nodiscard]] std::span<const std::byte> front(std::size_t most) const noexcept;
   void consume(std::size_t bytes) noexcept;
 
-  /// Whether the reader has been woken by what was written since the last question.
-  [[nodiscard]] Woken woke() noexcept { return std::exchange(woke_, Woken::nobody); }
+  /// The core of the reader, if what was written since the last question has woken it, else
+  /// no_core.
+  [[nodiscard]] int woke() noexcept { return std::exchange(woke_, no_core); }
   [[nodiscard]] Bell& reader() noexcept { return *reader_; }
   [[nodiscard]] Bell& writer() noexcept { return *writer_; }
 
@@ -144,7 +142,7 @@ private:
   std::span<std::byte> bytes_;
   Bell* reader_ = nullptr;
   Bell* writer_ = nullptr;
-  Woken woke_ = Woken::nobody;
+  int woke_ = no_core;
 };
 
 } // namespace cleave::detail

@@ -85,7 +85,7 @@ std::optional<Frame> TaskServer::next_order() {
   std::optional<Frame> order;
   waiting_ = true;
   Naps awake = channels_.naps();
-  await_woken(awake, woke_.exchange(Woken::nobody), question_time);
+  await_woken(awake, woke_.exchange(no_core), question_time);
   wait_on(
       ring.reader(), sleeper, spins_, awake, std::nullopt,
       [&](Naps& naps) {
@@ -112,8 +112,8 @@ void TaskServer::answer(Frame frame) {
         return written;
       },
       [this] { look(); });
-  if (const Woken woken = channel_.to_root.woke(); woken != Woken::nobody)
-    woke_ = woken;
+  if (const int core = channel_.to_root.woke(); core != no_core)
+    woke_ = core;
   if (channels_.carries() && channel_.to_root.filled() > 0)
     channels_.bell().ring(); // the rest goes while this worker works
 }

@@ -23,8 +23,8 @@ constexpr auto spin_time = std::chrono::microseconds(50);
 // An answer of somebody who had to be woken takes so long at most: a wake takes a virtual machine
 // 50 us, and to fall asleep meanwhile would cost another.
 constexpr auto answer_time = std::chrono::microseconds(150);
-// Who was woken by an answer may ask again at once. It has slept for long, perhaps, and takes longer
-// to wake; who has answered has nothing better to do with its core.
+// Who was woken by an answer may ask again at once. It may have slept for long, and takes longer to
+// wake; who has answered has nothing better to do with its core.
 constexpr auto question_time = std::chrono::microseconds(500);
 constexpr auto longest_sleep = std::chrono::milliseconds(500); // between looks at who has left
 

@@ -197,9 +197,6 @@ struct RunReport {
   [[nodiscard]] bool verified() const noexcept { return verdict.verify == Verify::ok; }
   /// Whether a part of a repetition was computed by an earlier launch.
   [[nodiscard]] bool resumed() const noexcept;
-  /// Fills in the figures from the measured repetitions: median, interval, imbalance, and the rate
-  /// of a verified answer. @param work of one repetition, in units of `rate_unit` times seconds
-  void summarise(double work);
 };
 
 /// Does the run: refuses everything bad before any work, repeats, checks every answer, commits

@@ -1,4 +1,4 @@
-#include "cleave/run.hpp"
+#include "report.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -24,10 +24,10 @@ bool RunReport::resumed() const noexcept {
   });
 }
 
-void RunReport::summarise(double work) {
+void summarise(RunReport& report, double work) {
   std::vector<double> walls;
   std::vector<double> imbalances;
-  for (const Repetition& repetition : timings.run) {
+  for (const Repetition& repetition : report.timings.run) {
     if (std::isnan(repetition.wall_s))
       continue; // a part of it was computed by an earlier launch
     walls.push_back(repetition.wall_s);
@@ -35,15 +35,15 @@ void RunReport::summarise(double work) {
     for (const RankTimes& rank : repetition.ranks)
       busy.push_back(std::accumulate(rank.thread_busy_s.begin(), rank.thread_busy_s.end(), 0.0) /
                      static_cast<double>(std::max<std::size_t>(rank.thread_busy_s.size(), 1)));
-    imbalances.push_back(cleave::imbalance_percent(busy));
+    imbalances.push_back(imbalance_percent(busy));
   }
   if (walls.empty())
     return;
-  median_s = median(walls);
-  interval_s = median_interval(walls);
-  imbalance_percent = median(imbalances);
-  if (verified() && median_s > 0)
-    rate = work / median_s;
+  report.median_s = median(walls);
+  report.interval_s = median_interval(walls);
+  report.imbalance_percent = median(imbalances);
+  if (report.verified() && report.median_s > 0)
+    report.rate = work / report.median_s;
 }
 
 } // namespace cleave

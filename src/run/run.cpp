@@ -6,6 +6,7 @@
 #include "cleave/simd.hpp"
 #include "cleave/store.hpp"
 #include "outputs.hpp"
+#include "report.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -330,7 +331,7 @@ private:
                                           ? "the answer is wrong: " + report_.verdict.how
                                           : report_.verdict.how));
     } else {
-      report_.summarise(job_->work() * job_->rate().second);
+      summarise(report_, job_->work() * job_->rate().second);
       write_outputs();
     }
     for (const fs::path& file : files_.all())
