@@ -124,9 +124,13 @@ std::int64_t Comm::pid_of(int rank) const noexcept {
   return transport_->ranks().pid[static_cast<std::size_t>(rank)];
 }
 
-Agreement Comm::agree(const Words& words) const {
+void Comm::check_agreement() const {
   if (const char* const why = transport_->refusal().load())
     throw Error(ErrorKind::bad_input, why);
+}
+
+Agreement Comm::agree(const Words& words) const {
+  check_agreement();
   Meeting& meeting = transport_->meeting();
   return meeting.agree(words, [this, &meeting](const Agreement& node) {
     return transport_->fold_leaders(node, meeting);

@@ -3,8 +3,11 @@
 #include "cleave/discover.hpp"
 #include "engine_memory.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 namespace cleave::detail {
@@ -60,16 +63,31 @@ RunInfo info_of(const Comm& comm, const Layout& layout, const PoolOptions& optio
 /// `comm`, when all of its ranks want the same.
 Comm agreed(Comm comm, const PoolOptions& options) {
   const std::string schedule = options.schedule.text();
+  const auto weights = std::as_bytes(std::span(options.weights));
   const Agreement said =
       comm.agree({std::hash<std::string>()(schedule), options.seed,
                   static_cast<std::uint64_t>(options.data_path), options.trace ? 1U : 0U,
-                  static_cast<std::uint64_t>(comm.options().message_limit)});
-  constexpr std::array names = {"schedule", "seed", "data_path", "trace", "message_limit"};
+                  static_cast<std::uint64_t>(comm.options().message_limit),
+                  std::hash<std::string_view>()(
+                      {reinterpret_cast<const char*>(weights.data()), weights.size()})});
+  constexpr std::array names = {"schedule", "seed",          "data_path",
+                                "trace",    "message_limit", "weights"};
   for (std::size_t i = 0; i < names.size(); ++i)
     if (said.lowest[i] != said.highest[i])
       throw Error(ErrorKind::bad_input,
                   "differs between ranks: give every rank the same PoolOptions", {"", 0, names[i]});
   return comm;
+}
+
+/// On every rank alike.
+void check_weights(const std::vector<double>& weights, int workers) {
+  const auto usable = [](double weight) { return std::isfinite(weight) && weight > 0; };
+  if (!weights.empty() &&
+      (std::cmp_not_equal(weights.size(), workers) || !std::ranges::all_of(weights, usable)))
+    throw Error(ErrorKind::bad_input,
+                "must be a number above 0 for each of the " + std::to_string(workers) +
+                    " workers, or empty: " + std::to_string(weights.size()) + " are given",
+                {"", 0, "weights"});
 }
 
 } // namespace
@@ -86,6 +104,7 @@ Engine::Engine(Comm comm, PoolOptions options)
                                       comm_.node_ranks().begin())),
       hands_(static_cast<std::size_t>(workers_.threads_of(comm_.rank()))), watches_(hands_.size()),
       exceptions_(std::uncaught_exceptions()) {
+  check_weights(options_.weights, workers_.count());
   if (memory_.bytes().empty())
     throw Error(ErrorKind::io, "no room for memory shared by the node's ranks");
   start_team();
@@ -131,6 +150,7 @@ std::span<Lane> Engine::lanes(std::uint32_t call) const {
 }
 
 RootPart Engine::open(const CallForm& form, const std::function<RootPart()>& prepare) {
+  comm_.check_agreement();
   clock_.enter(Phase::scatter);
   time_out_after(options_.timeout);
   RootPart root;

@@ -2,6 +2,7 @@
 /// The Engine's computing part: workers take chunks, look around, and learn how fast they are.
 #include "cleave/serialize.hpp"
 #include "engine_memory.hpp"
+#include "no_agreement.hpp"
 #include "watchdog.hpp"
 
 #include <algorithm>
@@ -54,13 +55,18 @@ void Engine::run_team(std::int64_t units, const std::function<void(Worker&)>& wo
       watch.time_out_after(timeout_);
     watchdog.emplace(watches_, [this](const StuckTask& stuck) { end_job(comm_, options_, stuck); });
   }
-  team_->run([&](int thread) {
-    const auto at = static_cast<std::size_t>(thread);
-    crew_[at].begin_call(options_.seed, number(), {stop_, call_},
-                         watchdog ? &watches_[at] : nullptr);
-    hands_[at].group = 1;
-    work(crew_[at]);
-  });
+  {
+    const NoAgreement no_other_calls(
+        comm_, "a task runs: it cannot make a collective call; make it after the call that runs "
+               "the task, or run the tasks one by one in an Executor");
+    team_->run([&](int thread) {
+      const auto at = static_cast<std::size_t>(thread);
+      crew_[at].begin_call(options_.seed, number(), {stop_, call_},
+                           watchdog ? &watches_[at] : nullptr);
+      hands_[at].group = 1;
+      work(crew_[at]);
+    });
+  }
   clock_.enter(Phase::wait);
   if (goes_on_)
     forget_dear(); // the next call of this form may have all to do

@@ -3,6 +3,7 @@
 #include "cleave/provenance.hpp"
 #include "executor_dispatcher.hpp"
 #include "executor_server.hpp"
+#include "no_agreement.hpp"
 
 #include <functional>
 #include <string>
@@ -37,21 +38,6 @@ detail::TaskTable agreed_table(Pool& pool) {
   return table;
 }
 
-/// While it lives, calls of the Pool are refused on this rank: the others could not join in.
-class NoOtherCalls {
-public:
-  explicit NoOtherCalls(const Comm& comm) : comm_(comm) {
-    comm_.refuse_agreement("an Executor runs: neither its function nor a task can make a "
-                           "collective call; make it after Executor::run");
-  }
-  NoOtherCalls(const NoOtherCalls&) = delete;
-  NoOtherCalls& operator=(const NoOtherCalls&) = delete;
-  ~NoOtherCalls() { comm_.refuse_agreement(nullptr); }
-
-private:
-  const Comm& comm_;
-};
-
 } // namespace
 
 void Executor::run(Pool& pool, const std::function<void(Executor&)>& function) {
@@ -70,7 +56,9 @@ void Executor::run(Pool& pool, const std::function<void(Executor&)>& function) {
   // Where a rank has left, no agreement is possible: these throw then, on every rank by itself.
   std::exception_ptr failure;
   {
-    const NoOtherCalls no_other_calls(pool.comm());
+    const detail::NoAgreement no_other_calls(
+        pool.comm(), "an Executor runs: neither its function nor a task can make a collective "
+                     "call; make it after Executor::run");
     if (server)
       server->serve();
     else

@@ -1,8 +1,11 @@
+#include "cleave/executor.hpp"
 #include "pool_checks.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+#include <functional>
 #include <new>
 #include <thread>
 #include <variant>
@@ -362,6 +365,20 @@ void check_empty_types(Pool& pool) {
   EXPECT_EQ(pool.gather(pool.map(same, spread)).size(), none.size());
 }
 
+/// Others could not join in, and the call that runs the task is not over.
+void check_calls_in_tasks(Pool& pool) {
+  const std::array<std::function<void()>, 4> calls = {
+      [&pool] { (void)pool.map([](std::int64_t i) { return i; }, 5); },
+      [&pool] { pool.from_root([] {}); }, [&pool] { pool.comm().barrier(); },
+      [&pool] { Executor::run(pool, [](Executor&) {}); }};
+  for (const auto& call : calls) {
+    const auto task = [&call](std::int64_t i) { return call(), i; };
+    const auto failures = failures_of(pool, [&] { (void)pool.map(task, 20); });
+    ASSERT_FALSE(failures.empty());
+    EXPECT_THAT(failures.front().what, HasSubstr("a task runs"));
+  }
+}
+
 } // namespace
 
 void check_failures(Pool& pool) {
@@ -374,6 +391,7 @@ void check_failures(Pool& pool) {
   check_collect(pool);
   check_classes(pool);
   check_empty_types(pool);
+  check_calls_in_tasks(pool);
 }
 
 } // namespace cleave::testing

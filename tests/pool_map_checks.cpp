@@ -258,6 +258,25 @@ void check_streams(Pool& pool) {
     }
 }
 
+/// What has come is not held back until many more have.
+void check_slow_streams(Pool& pool) {
+  if (pool.options().schedule.text() != Schedule().text())
+    return;                  // it takes a while, and chunks have no part in it
+  constexpr int fast = 2000; // batches grow meanwhile
+  constexpr int all = fast + 6;
+  int next = 0;
+  int done = 0;
+  const auto source = [&]() -> std::optional<int> {
+    EXPECT_LE(next - std::max(done, fast), 2) << "inputs that wait";
+    if (next == all)
+      return std::nullopt;
+    if (next >= fast)
+      std::this_thread::sleep_for(std::chrono::milliseconds(60));
+    return next++;
+  };
+  EXPECT_EQ(pool.stream([](int i) { return i; }, source, [&](std::int64_t, int) { ++done; }), all);
+}
+
 void check_views(Pool& pool) {
   for (const std::int64_t n : {0, 1, 5, 20'000}) {
     const auto input = numbers<int>(pool, n);
@@ -370,6 +389,7 @@ void check_maps(Pool& pool) {
   check_options(pool);
   check_hints(pool);
   check_streams(pool);
+  check_slow_streams(pool);
   check_views(pool);
   check_all_bands(pool);
   EXPECT_THROW((void)pool.map([](std::int64_t i) { return i; }, -1), Error);

@@ -1,14 +1,22 @@
 // Pool over MPI.
 #include "pool_checks.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <mpi.h>
 
 #include <chrono>
+#include <cmath>
+#include <functional>
+#include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 namespace cleave {
 namespace {
+
+using ::testing::HasSubstr;
 
 struct Case {
   const char* name;
@@ -52,6 +60,38 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"nodes_of_one", 1, "block", DataPath::automatic, 1},
                       Case{"nodes_of_two", 2, "cyclic", DataPath::automatic, 2}),
     [](const ::testing::TestParamInfo<Case>& info) { return std::string(info.param.name); });
+
+TEST(PoolOverMpi, TakesAWeightForEachWorker) {
+  int size = 0;
+  int rank = 0;
+  MPI_Comm_size(MPI_COMM_WORLD, &size);
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  const auto workers = static_cast<std::size_t>(2 * size);
+  const auto refusal = [](std::vector<double> weights) -> std::string {
+    try {
+      const Pool pool(MPI_COMM_WORLD, {.threads = 2, .weights = std::move(weights)});
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  std::vector<double> weights(workers, 1);
+  weights.back() = 3;
+  Pool pool(MPI_COMM_WORLD,
+            {.threads = 2, .schedule = Schedule(Technique::weighted), .weights = weights});
+  EXPECT_EQ(pool.map_reduce([](std::int64_t i) { return i; }, 1000, std::plus<>(), std::int64_t{0}),
+            499'500);
+  const std::string count = "of the " + std::to_string(workers) + " workers";
+  for (const double bad : {0.0, -1.0, std::nan(""), HUGE_VAL}) {
+    weights.back() = bad;
+    EXPECT_THAT(refusal(weights), HasSubstr(count));
+  }
+  EXPECT_THAT(refusal({1}), HasSubstr(count));
+  weights.back() = 1 + rank;
+  if (size > 1) {
+    EXPECT_THAT(refusal(weights), HasSubstr("differs between ranks"));
+  }
+}
 
 TEST(PoolOverMpi, IsMadeOfAnyCommunicator) {
   // The job in reverse order of ranks: root is the last process.

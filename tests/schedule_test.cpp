@@ -211,6 +211,19 @@ TEST(DrawnChunks, CoverHugeCountsWithoutOverflow) {
                                 std::to_string(workers));
 }
 
+TEST(DrawnChunks, CoverHugeCountsInShrinkingChunks) {
+  for (const Schedule& schedule : every_schedule({1}))
+    for (const std::int64_t workers : {1, 7, 64}) {
+      const Technique technique = schedule.technique();
+      if (technique == Technique::cyclic || technique == Technique::dynamic)
+        continue; // as many chunks as tasks
+      constexpr std::int64_t n = std::int64_t{1} << 40;
+      const auto sizes = drawn_sizes(ChunkSequence(n, workers, schedule));
+      EXPECT_GT(std::ranges::min(sizes), 0) << schedule.text();
+      EXPECT_EQ(std::reduce(sizes.begin(), sizes.end()), n) << schedule.text();
+    }
+}
+
 TEST(DrawnChunks, HaveTheirSizeBeyondThePrecisionOfADouble) {
   const std::int64_t n = std::int64_t{1} << 62;
   const std::int64_t chunk = (n >> 2) + 1;

@@ -161,6 +161,8 @@ public:
   /// While `why` is given, agree() throws Error bad_input with it on this rank, instead of waiting
   /// for ranks that are busy elsewhere. Local, thread-safe. @param why lives on; null: no longer
   void refuse_agreement(const char* why) const noexcept;
+  /// Throws what agree() would throw for refuse_agreement(). Local, thread-safe.
+  void check_agreement() const;
   /// With more workers than cores nobody spins: a waiting rank gives its core away at once. Local.
   void yield_at_once(bool on) const noexcept;
   [[nodiscard]] bool yields() const noexcept;

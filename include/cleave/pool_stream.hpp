@@ -17,10 +17,11 @@ namespace detail {
 class BatchSize {
 public:
   BatchSize(std::int64_t first, std::int64_t most) : size_(std::min(first, most)), most_(most) {}
+  static constexpr std::int64_t wanted_ns = 100'000'000; // the ends of batches cost it little
+
   [[nodiscard]] std::int64_t get() const noexcept { return size_; }
   /// @param spent_ns what a batch of get() inputs took
   void adapt(std::int64_t spent_ns) noexcept {
-    constexpr std::int64_t wanted_ns = 100'000'000; // the ends of batches cost it little
     if (spent_ns < wanted_ns / 2)
       size_ = std::min(2 * size_, most_);
     else if (spent_ns > 2 * wanted_ns)
@@ -46,11 +47,15 @@ std::int64_t Pool::stream(F f, Source source, OnResult on_result, std::int64_t m
     for (R& result : results)
       on_result(done++, std::move(result));
     batch.clear();
-    while (std::ssize(batch) < size.get())
-      if (std::optional<T> input = source())
-        batch.push_back(std::move(*input));
-      else
+    const std::int64_t since = monotonic_ns();
+    while (std::ssize(batch) < size.get()) {
+      std::optional<T> input = source();
+      if (!input)
         break;
+      batch.push_back(std::move(*input));
+      if (monotonic_ns() - since > size.wanted_ns) // results must not wait for a slow source
+        break;
+    }
     return std::array{std::ssize(batch), done};
   };
   while (true) {
