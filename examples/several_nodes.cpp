@@ -65,18 +65,15 @@ int main(int argc, char** argv) try {
   // Root's table, for all to read: one copy in each node's memory, however many ranks it has.
   const auto table = pool.share(pool.is_root() ? primes_below(1000) : std::vector<int>());
 
-  // The later a block of numbers, the longer it takes. On one node workers draw chunks until none
-  // is left; on several they are dealt out beforehand, and small ones in turn even out the cost.
-  cleave::CallOptions call;
-  if (pool.comm().nodes() > 1)
-    call.schedule = cleave::Schedule::parse("cyclic,8");
+  // The later a block of numbers, the longer it takes: workers draw chunks until none is left,
+  // those of other nodes from what root grants their node.
   const auto count = [primes = *table](std::int64_t i, cleave::Worker& worker) {
     Found found{0, worker.rank()};
     for (std::int64_t n = i * block; n < (i + 1) * block; ++n)
       found.primes += is_prime(n, primes) ? 1 : 0;
     return found;
   };
-  const std::vector<Found> found = pool.map(count, 1000, call);
+  const std::vector<Found> found = pool.map(count, 1000);
 
   if (pool.is_root()) {
     print_layout(pool.layout());

@@ -57,6 +57,10 @@ TEST(ExecutorInProcess, DrawsTheSameNumbersAtEveryLayoutAndOthersInEachRun) {
   EXPECT_EQ(by_layout[0], by_layout[1]);
   const std::set<std::uint64_t> distinct(by_layout[0].begin(), by_layout[0].end());
   EXPECT_EQ(distinct.size(), 20U);
+  Worker again(0, 0, 0); // as docs/debugging.md says: the Pool's first call, its first task
+  again.begin_call(RandomStream(PoolOptions().seed, 1, 0)(), 0);
+  again.begin_task(0);
+  EXPECT_EQ(again.random()(), by_layout[0].front());
 }
 
 TEST(ExecutorInProcess, EndsTheOthersWhenARankThrowsBetweenRuns) {
