@@ -428,6 +428,7 @@ class Runs(Case):
         for label in ("layout     1 node x 2 ranks x ", "workload   squares: n=16", "schedule   auto",
                       "time ", "rate ", "imbalance ", "verified ", "checksum ", "result ", "files "):
             self.assertIn("\n" + label, "\n" + run.stdout)
+        self.assertRegex(run.stdout, r"(?m)^chunks     \d+, of \S+ tasks? in the mean: a task takes \S+ [mun]?s$")
         self.assertEqual(len(self.files()), 1)
         self.assertRegex(self.files()[0], r"^results/squares-\d{8}T\d{6}Z-1x2x\d+\.h5$")
 
@@ -471,6 +472,8 @@ class Runs(Case):
         self.assertAlmostEqual(report["rate"], 10 / report["median_s"])
         self.assertEqual(report["rate_unit"], "tasks/s")
         self.assertGreaterEqual(report["imbalance"], 0)
+        self.assertEqual(report["chunks"], 5)
+        self.assertTrue(0 < report["task_s"] <= report["median_s"])
         self.assertIs(report["verified"], True)
         self.assertRegex(report["checksum"], r"^[0-9a-f]{16}$")
         self.assertEqual(report["result"], {"values": [i * i for i in range(10)]})

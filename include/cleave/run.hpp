@@ -184,6 +184,8 @@ struct RunReport {
   std::string rate_unit;
   /// Median over repetitions of max/mean - 1 of the ranks' busy time.
   double imbalance_percent = not_measured;
+  double chunks = not_measured; ///< of a repetition, all workers together; the median
+  double task_s = not_measured; ///< that a task keeps its worker, in the mean; the median
   Verdict verdict;
   std::uint64_t checksum = 0;
   Summary result;

@@ -66,6 +66,8 @@ void add_outcome(Json& object, const RunReport& report) {
   object["rate"] = report.rate ? Json(*report.rate) : Json();
   object["rate_unit"] = report.rate_unit;
   object["imbalance"] = report.imbalance_percent;
+  object["chunks"] = report.chunks;
+  object["task_s"] = report.task_s;
   object["verified"] = report.verified();
   object["how_verified"] = report.verdict.how;
   object["checksum"] = hex16(report.checksum);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 
@@ -115,6 +116,21 @@ std::string time_text(const RunReport& report) {
   return text + fmt::format(", no interval at n={}", n);
 }
 
+std::string short_time_text(double seconds) {
+  constexpr std::array units = {"s", "ms", "us", "ns"};
+  std::size_t unit = 0;
+  for (; unit + 1 < units.size() && seconds < 1; ++unit)
+    seconds *= 1000;
+  return fmt::format("{:.3g} {}", seconds, units[unit]);
+}
+
+// What `auto` has chosen, and why.
+std::string chunks_text(const RunReport& report) {
+  const double tasks = static_cast<double>(report.start.tasks) / std::max(report.chunks, 1.0);
+  return fmt::format("{:.0f}, of {:.3g} task{} in the mean: a task takes {}", report.chunks, tasks,
+                     tasks == 1 ? "" : "s", short_time_text(report.task_s));
+}
+
 // Empty for a workload that can be run.
 std::string unavailable_text(const Workload& workload, std::size_t indent) {
   return workload.unavailable.empty()
@@ -173,6 +189,8 @@ std::string report_text(const RunReport& report, bool verbose) {
     text += line("time", time_text(report));
     if (report.rate)
       text += line("rate", fmt::format("{:.5g} {}", *report.rate, report.rate_unit));
+    if (report.start.schedule == Schedule().text() && report.chunks > 0)
+      text += line("chunks", chunks_text(report));
     if (!std::isnan(report.imbalance_percent))
       text += line("imbalance", fmt::format("{:.2f} %, (max/mean - 1) of the ranks' busy time",
                                             report.imbalance_percent));
