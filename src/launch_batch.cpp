@@ -4,7 +4,10 @@
 #include "cleave/launch.hpp"
 #include "command/shell_words.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <utility>
@@ -25,6 +28,28 @@ std::string text_of(const fs::path& file) {
   text << std::ifstream(file).rdbuf();
   return text.str();
 }
+
+// A file of our own, for as long as this lives.
+class TemporaryFile {
+public:
+  TemporaryFile() : path_((fs::temp_directory_path() / "cleave-heard.XXXXXX").string()) {
+    const int descriptor = mkstemp(path_.data());
+    if (descriptor < 0)
+      throw Error(ErrorKind::io, "cannot be written: no file can be made there",
+                  {fs::temp_directory_path().string(), 0, ""});
+    close(descriptor);
+  }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  TemporaryFile(TemporaryFile&&) = delete;
+  TemporaryFile& operator=(TemporaryFile&&) = delete;
+  ~TemporaryFile() { unlink(path_.c_str()); }
+
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+
+private:
+  std::string path_;
+};
 
 // squeue's and scontrol's name of this job: the number of one task may be that of its whole array.
 std::string job_id(const BatchRun& run) {
@@ -192,7 +217,7 @@ std::string batch_script(const BatchRun& run) {
     text += "export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1\n\n";
   if (!run.by_mpirun) // whose other way, a tree, now and then loses a rank in MPI_Init
     text += "export SLURM_PMIX_FENCE=ring # else a rank may die in MPI_Init: docs/clusters.md\n\n";
-  if (run.request.requeue && !run.by_mpirun)
+  if (run.request.requeue) // mpirun too has a step on each further node
     text += step_lines;
   text += job_lines(run) + state_lines(run) + begin_lines + command_line(run) + wait_lines;
   text += requeue_lines(run);
@@ -208,9 +233,7 @@ std::vector<std::string> sbatch_words(const fs::path& script, const std::string&
 }
 
 std::string submit_batch(const fs::path& script, const std::string& after) {
-  fs::path heard = script;
-  const CommandAnswer answer =
-      ask_command(sbatch_words(script, after), heard.replace_extension(".err"));
+  const CommandAnswer answer = ask_command(sbatch_words(script, after));
   const std::string id = answer.text.substr(answer.text.rfind('\n') + 1);
   if (answer.status != 0 || id.empty() ||
       id.find_first_not_of("0123456789") != std::min(id.find(';'), std::string::npos))
@@ -218,15 +241,13 @@ std::string submit_batch(const fs::path& script, const std::string& after) {
   return id.substr(0, id.find(';')); // of "123;cluster", which --parsable may print
 }
 
-CommandAnswer ask_command(const std::vector<std::string>& words, const fs::path& heard) {
-  std::error_code ignored;
-  fs::remove(heard, ignored);
-  Launch launch({words, {}}, heard);
+CommandAnswer ask_command(const std::vector<std::string>& words) {
+  const TemporaryFile heard;
+  Launch launch({words, {}}, heard.path());
   std::optional<int> status;
   while (!(status = launch.wait(1s))) {
   }
-  CommandAnswer answer{*status, text_of(heard)};
-  fs::remove(heard, ignored);
+  CommandAnswer answer{*status, text_of(heard.path())};
   while (answer.text.ends_with('\n'))
     answer.text.pop_back();
   return answer;

@@ -86,6 +86,17 @@ TEST(BatchScript, StartsAgainWithWhatItHasKept) {
                                        HasSubstr("-p joblog=\"$state\" -p resume=true\n")));
 }
 
+TEST(BatchScript, NoTwoAttemptsHaveStepsOfOneNumber) {
+  for (const bool by_mpirun : {false, true}) {
+    BatchRun run = hybrid();
+    run.by_mpirun = by_mpirun;
+    EXPECT_THAT(batch_script(run), Not(HasSubstr("srun --mpi=none")));
+    run.request.requeue = true;
+    EXPECT_THAT(batch_script(run), HasSubstr("step < ${SLURM_RESTART_COUNT:-0}; step++)); do\n"
+                                             "  srun --mpi=none -N 1 -n 1 true || true\n"));
+  }
+}
+
 TEST(BatchScript, ATaskOfAnArrayHasItsJobAndItsState) {
   BatchRun run = hybrid();
   run.jobs = {"a.toml", "b c.toml"};

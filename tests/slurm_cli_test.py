@@ -55,7 +55,8 @@ class Scripts(Case):
     def test_shellcheck_has_nothing_to_say(self):
         if not shutil.which("shellcheck"):
             self.skipTest("no shellcheck")
-        for more in ((), ("--requeue",), ("--launcher", "mpirun"), ("-p", "n=5", "--requeue", "sum_squares")):
+        for more in ((), ("--requeue",), ("--launcher", "mpirun"),
+                     ("--launcher", "mpirun", "--requeue"), ("-p", "n=5", "--requeue", "sum_squares")):
             (self.home / "s.sh").write_text(self.slurm("squares", *LAYOUT, *more))
             subprocess.run(["shellcheck", "s.sh"], cwd=self.home, check=True)
 
@@ -113,6 +114,7 @@ class Scripts(Case):
                 (("squares", *LAYOUT, "--launcher", "slurm"), "--launcher: must be srun or mpirun"),
                 (("squares", *LAYOUT, "-p", "m=2"), "m: unknown parameter"),
                 (("nosuch.toml", *LAYOUT), "nosuch.toml: cannot be read"),
+                (("nosuch.toml", "--nodes", "2"), "nosuch.toml: cannot be read"),
                 (("squares", "command", *LAYOUT, "-p", "n=3"), "unknown parameter"),
                 (("squares", *LAYOUT, "-o", "no/s.sh"), "no"),
                 (("squares", *LAYOUT, "--from", "no.h5"), "no.h5: there is no such file")]:
@@ -128,8 +130,10 @@ class Submission(Case):
         self.fake("sbatch", f'echo "$*" >{self.home}/asked\necho "17;cluster"\n')
         self.assertEqual(self.slurm("squares", *LAYOUT, "--submit"), "17\n")
         self.assertEqual((self.home / "asked").read_text(), "--parsable squares.sh\n")
+        (self.home / "squares.err").write_text("the user's")
         self.assertIn("exists already", self.slurm("squares", *LAYOUT, "--submit", status=2))
         self.assertEqual(self.slurm("squares", *LAYOUT, "--submit", "--force"), "17\n")
+        self.assertEqual((self.home / "squares.err").read_text(), "the user's")
         self.assertIn("s.sh", self.slurm("squares", *LAYOUT, "-o", "s.sh"))
         self.assertTrue(os.access(self.home / "s.sh", os.X_OK))
         self.assertEqual(self.slurm("squares", *LAYOUT).splitlines()[3:],

@@ -61,7 +61,7 @@ struct BatchRun {
 [[nodiscard]] std::string batch_script(const BatchRun& run);
 
 /// Hands in a script by sbatch, to begin when the job `after` has ended. Local; starts a process.
-/// What sbatch says passes through a file beside the script. @return the job's number
+/// @return the job's number
 /// @throws Error bad_input where sbatch is missing, io where it refuses
 [[nodiscard]] std::string submit_batch(const std::filesystem::path& script,
                                        const std::string& after = "");
@@ -76,10 +76,9 @@ struct CommandAnswer {
   std::string text;
 };
 
-/// Starts a command of Slurm, such as squeue, and waits for its end. Local.
-/// @param heard the file that its words pass through, removed afterwards
+/// Starts a command of Slurm, such as squeue, and waits for its end. Local. Its words pass through
+/// a file in the folder for temporary ones.
 /// @throws Error bad_input when it cannot be started, io when the file cannot be written
-[[nodiscard]] CommandAnswer ask_command(const std::vector<std::string>& words,
-                                        const std::filesystem::path& heard);
+[[nodiscard]] CommandAnswer ask_command(const std::vector<std::string>& words);
 
 } // namespace cleave

@@ -12,7 +12,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdlib>
 #include <regex>
 
 namespace cleave::app {
@@ -52,23 +51,12 @@ double repetition_s(const Plan& plan, const Point& point, int workers, int worke
   return time.interval ? std::max(time.interval->hi, time.value) : time.value;
 }
 
-/// A file of our own for what a child prints.
-fs::path temporary_file() {
-  std::string name = (fs::temp_directory_path() / "cleave-dry-run.XXXXXX").string();
-  const int descriptor = mkstemp(name.data());
-  if (descriptor < 0)
-    throw Error(ErrorKind::io, "cannot be written: no file can be made there",
-                {fs::temp_directory_path().string(), 0, ""});
-  close(descriptor);
-  return name;
-}
-
 nlohmann::json dry_run(const Request& request) {
   std::vector<std::string> words = {this_program(), "run",       request.job, "--dry-run",
                                     "--json",       "--threads", "1"};
   for (const std::string& parameter : request.parameters)
     words.insert(words.end(), {"-p", parameter});
-  const CommandAnswer answer = ask_command(words, temporary_file());
+  const CommandAnswer answer = ask_command(words);
   auto object =
       nlohmann::json::parse(answer.text.substr(answer.text.rfind('\n') + 1), nullptr, false);
   if (answer.status != 0 || !object.is_object() || !object.contains("memory_bytes"))

@@ -193,6 +193,7 @@ BatchRun batch_run(const SlurmRequest& request, const std::vector<std::string>& 
                    const std::vector<Workload>& workloads) {
   BatchRun run;
   BatchRequest& batch = run.request;
+  const std::vector<Plan> plans = plans_of(request, workloads); // a wrong job comes before all else
   set_layout(batch, request);
   batch.exclusive = request.exclusive;
   batch.requeue = request.requeue;
@@ -207,7 +208,6 @@ BatchRun batch_run(const SlurmRequest& request, const std::vector<std::string>& 
   run.by_mpirun = by_mpirun(request);
   run.as_root = geteuid() == 0;
 
-  const std::vector<Plan> plans = plans_of(request, workloads);
   batch.name = default_name(plans);
   const auto at_once = whole_number("--at-once", request.at_once, most_nodes);
   if (at_once && plans.size() == 1)

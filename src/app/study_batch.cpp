@@ -72,9 +72,8 @@ std::map<int, std::string> queued_jobs(const fs::path& directory) {
     std::from_chars(name.data() + 6, name.data() + name.size(), nodes);
     const std::string id = first_line(entry.path());
     try {
-      fs::path heard = entry.path();
-      const CommandAnswer answer = ask_command(
-          {"squeue", "--noheader", "--format=%i", "--jobs=" + id}, heard.replace_extension(".err"));
+      const CommandAnswer answer =
+          ask_command({"squeue", "--noheader", "--format=%i", "--jobs=" + id});
       if (answer.status == 0 && !answer.text.empty())
         jobs[nodes] = id;
     } catch (const Error&) {
