@@ -8,6 +8,11 @@ LAUNCHER=${LAUNCHER:-srun}         # or mpirun
 RESULTS=${RESULTS:-results}        # a folder that all nodes see
 MOST_ATTEMPTS=${MOST_ATTEMPTS:-99} # a job that comes no further must not run for ever
 
+if [[ $LAUNCHER != srun && $LAUNCHER != mpirun ]]; then
+  echo "launch.sh: LAUNCHER must be srun or mpirun, not '$LAUNCHER'" >&2
+  exit 2
+fi
+
 # name_of JOB.toml [KIND]: where this job's files lie. No two jobs meet there, nor two tasks of an
 # array; all attempts of one do.
 name_of() {
@@ -19,6 +24,11 @@ name_of() {
 # timings_of JOB.toml: the timings file of an attempt that begins anew.
 timings_of() {
   echo "$(name_of "$1")${SLURM_RESTART_COUNT:+-a$((SLURM_RESTART_COUNT + 1))}.h5"
+}
+
+# sockets: how many this node has.
+sockets() {
+  lscpu --parse=SOCKET | sed '/^#/d' | sort -u | wc -l
 }
 
 # hand_on: asks the launcher to have all ranks end early and save, as soon as there is one.
@@ -44,19 +54,22 @@ launch() {
   said=
   trap 'asked=yes; hand_on' USR1
   trap 'ended=yes' TERM
+  # mpirun fills one socket before the next, unless it is told what hybrid.sh asks of Slurm.
+  local place=$SLURM_NTASKS_PER_NODE:node
+  if [[ ${SLURM_NTASKS_PER_SOCKET-} == 1 ]] && (($(sockets) == SLURM_NTASKS_PER_NODE)); then
+    place=1:socket
+  fi
   case $LAUNCHER in
     srun) # from Slurm 22.05 on it does not take -c from the job
       start=(srun --mpi=pmix -N "$SLURM_JOB_NUM_NODES" -n "$ranks"
-        --ntasks-per-node="$SLURM_NTASKS_PER_NODE" -c "$SLURM_CPUS_PER_TASK" --cpu-bind=cores)
+        --ntasks-per-node="$SLURM_NTASKS_PER_NODE"
+        ${SLURM_NTASKS_PER_SOCKET:+"--ntasks-per-socket=$SLURM_NTASKS_PER_SOCKET"}
+        -c "$SLURM_CPUS_PER_TASK" --cpu-bind=cores)
       export SLURM_PMIX_FENCE=ring # else a rank may die in MPI_Init: docs/clusters.md
       ;;
     mpirun)
       start=(mpirun -q -n "$ranks" --bind-to core
-        --map-by "ppr:$SLURM_NTASKS_PER_NODE:node:PE=$SLURM_CPUS_PER_TASK")
-      ;;
-    *)
-      echo "launch.sh: LAUNCHER must be srun or mpirun, not '$LAUNCHER'" >&2
-      return 2
+        --map-by "ppr:$place:PE=$SLURM_CPUS_PER_TASK")
       ;;
   esac
   # A node that was cut off may run an earlier attempt yet. When it comes back, Slurm ends the step

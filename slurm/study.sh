@@ -5,14 +5,15 @@
 # Then: cleave report results/ep-strong-jNUMBER -o report
 #
 # Small points leave nodes of this job idle. For many nodes, write a study file and let
-# `cleave study FILE --launcher slurm` submit a job of its own for each number of nodes.
+# `cleave study FILE --launcher slurm` submit a job of its own for each number of nodes. By
+# LAUNCHER=mpirun a study is of one node.
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=2 # the cores of a node
 #SBATCH --cpus-per-task=1
 #SBATCH --exclusive # nobody else disturbs what is measured
 #SBATCH --time=01:00:00
 #SBATCH --open-mode=append # a later attempt adds to what is printed
-#SBATCH --signal=B:TERM@120 # so many seconds before time is over: the study ends in order
+#SBATCH --signal=B:TERM@120 # so many seconds before time is over: see the last line
 set -euo pipefail
 # shellcheck source=slurm/launch.sh
 source "${CLEAVE_HOME:-$SLURM_SUBMIT_DIR}/slurm/launch.sh"
@@ -22,10 +23,16 @@ if [[ $mode != strong && $mode != weak ]]; then
   echo "study.sh: begin with strong or weak, then the job file" >&2
   exit 2
 fi
+if [[ $LAUNCHER == mpirun ]] && ((SLURM_JOB_NUM_NODES > 1)); then
+  echo "study.sh: by mpirun a study is of one node: give --nodes=1, or LAUNCHER=srun" >&2
+  exit 2
+fi
 job=$(realpath "${2:?give a job file}")
 study=$(name_of "$job" "$mode")
+quoted=${job//\\/\\\\} # as TOML wants it
+quoted=${quoted//\"/\\\"}
 cat >"$study.toml" <<END
-job = "$job"
+job = "$quoted"
 mode = "$mode"
 ranks = "1..$((SLURM_JOB_NUM_NODES * SLURM_NTASKS_PER_NODE))"
 threads = [1]
@@ -37,4 +44,6 @@ half_width = 0.02
 cores_per_node = $SLURM_NTASKS_PER_NODE
 END
 [[ ! -d $study ]] || set -- "$@" --resume # a later attempt
-exec "$CLEAVE" study "$study.toml" -o "$study" --launcher srun "${@:3}"
+# A study keeps no checkpoint, and nothing has to be handed on: TERM, before the end or by scancel,
+# is what Ctrl-C is. It ends the launch under way; the repetitions done are kept, for --resume.
+exec "$CLEAVE" study "$study.toml" -o "$study" --launcher "$LAUNCHER" "${@:3}"

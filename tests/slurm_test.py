@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 import unittest
 from pathlib import Path
 
@@ -33,21 +34,30 @@ WAITS = 'workload = "squares"\nschedule = "dynamic,1"\n[parameters]\nn = {n}\nsl
 
 
 class Waiting(unittest.TestCase):
-    """What launch.sh makes of signals and statuses, with a launcher that stands in for srun."""
+    """What the scripts make of signals, statuses and settings, with stand-ins of what they start."""
+
+    def setUp(self):
+        self.home = Path(os.environ["TMPDIR"]) / "waiting"
+        shutil.rmtree(self.home, ignore_errors=True)
+        self.home.mkdir()
+
+    def fake(self, name, lines):
+        (self.home / name).write_text(f"#!/bin/bash\n{lines}\n")
+        (self.home / name).chmod(0o755)
+
+    def job(self, **variables):
+        """The environment of a batch job."""
+        return {**ENVIRONMENT, "SLURM_JOB_ID": "1", "SLURM_JOB_NUM_NODES": "1", "SLURM_NTASKS_PER_NODE": "1",
+                "SLURM_CPUS_PER_TASK": "1", "PATH": f"{self.home}:{os.environ['PATH']}", "HOME": str(self.home),
+                "CLEAVE_HOME": str(SOURCE), **variables}
 
     def launch(self, srun, signals, signal_number=signal.SIGUSR1, **job):
-        home = Path(os.environ["TMPDIR"]) / "waiting"
-        shutil.rmtree(home, ignore_errors=True)
-        home.mkdir()
-        (home / "srun").write_text(f"#!/bin/bash\n{srun}\n")
-        (home / "srun").chmod(0o755)
-        job |= {"SLURM_JOB_ID": "1", "SLURM_JOB_NUM_NODES": "1", "SLURM_NTASKS_PER_NODE": "1",
-                "SLURM_CPUS_PER_TASK": "1", "PATH": f"{home}:{os.environ['PATH']}", "HOME": str(home)}
+        self.fake("srun", srun)
         lines = f"set -euo pipefail\nsource {SOURCE}/slurm/launch.sh\nlaunch run x"
-        shell = subprocess.Popen(["bash", "-c", lines], env={**ENVIRONMENT, **job}, cwd=home,
+        shell = subprocess.Popen(["bash", "-c", lines], env=self.job(**job), cwd=self.home,
                                  start_new_session=True)
         self.addCleanup(shell.kill)
-        while not (home / "ready").exists():
+        while not (self.home / "ready").exists():
             time.sleep(0.01)
         for _ in range(signals):
             # USR1 comes to the batch shell alone, TERM to all processes of the job.
@@ -55,6 +65,10 @@ class Waiting(unittest.TestCase):
                 os.killpg(shell.pid, signal_number)
             time.sleep(0.01)
         return shell.wait(timeout=20)
+
+    def run_script(self, name, *arguments, **job):
+        return subprocess.run([SOURCE / "slurm" / name, *arguments], env=self.job(**job), cwd=self.home,
+                              timeout=20, capture_output=True, text=True)
 
     def test_the_status_is_the_launchers(self):
         self.assertEqual(self.launch("touch ready; exit 7", 0), 7)
@@ -82,17 +96,59 @@ class Waiting(unittest.TestCase):
         self.assertEqual(self.launch(stays, 1, signal.SIGTERM), 75)
 
     def test_another_launcher_is_refused(self):
-        run = subprocess.run(["bash", "-c", f"set -eu; source {SOURCE}/slurm/launch.sh; launch run x"],
-                             env={**ENVIRONMENT, "LAUNCHER": "orterun", "SLURM_JOB_NUM_NODES": "1",
-                                  "SLURM_NTASKS_PER_NODE": "1"}, capture_output=True, text=True)
-        self.assertEqual(run.returncode, 2)
-        self.assertIn("LAUNCHER must be srun or mpirun, not 'orterun'", run.stderr)
+        for script in (("one-node.sh", "x.toml"), ("study.sh", "strong", "x.toml")):
+            run = self.run_script(*script, LAUNCHER="orterun")
+            self.assertEqual(run.returncode, 2)
+            self.assertIn("LAUNCHER must be srun or mpirun, not 'orterun'", run.stderr)
+
+    def test_ranks_of_a_hybrid_job_are_spread_over_sockets(self):
+        job = {"SLURM_NTASKS_PER_NODE": "2", "SLURM_CPUS_PER_TASK": "3", "SLURM_NTASKS_PER_SOCKET": "1"}
+        for launcher in ("srun", "mpirun"):
+            self.fake(launcher, 'echo "$*"')
+        for sockets, where in (("0 1", "1:socket"), ("0", "2:node")):
+            self.fake("lscpu", f"printf '%s\\n' '# Socket' {sockets} {sockets}")
+            self.assertIn(f" ppr:{where}:PE=3 ", self.run_script("hybrid.sh", "x", LAUNCHER="mpirun", **job).stdout)
+        self.assertIn(" --ntasks-per-socket=1 -c 3 ", self.run_script("hybrid.sh", "x", **job).stdout)
+        del job["SLURM_NTASKS_PER_SOCKET"]
+        self.assertIn(" --ntasks-per-node=2 -c 3 ", self.run_script("hybrid.sh", "x", **job).stdout)
+
+    def test_a_study_has_its_job_and_its_launcher(self):
+        self.fake("cleave", 'echo "$*"')
+        name = self.home / 'a "b"\\n.toml'
+        name.write_text("")
+        for launcher in ("srun", "mpirun"):
+            run = self.run_script("study.sh", "weak", name, "--only", "ranks=1", LAUNCHER=launcher)
+            file = 'results/a "b"\\n-weak-j1'
+            self.assertEqual(run.stdout, f"study {file}.toml -o {file} --launcher {launcher} --only ranks=1\n",
+                             run.stderr)
+            study = tomllib.loads((self.home / f"{file}.toml").read_text())
+            self.assertEqual((study["job"], study["mode"]), (str(name.resolve()), "weak"))
+        run = self.run_script("study.sh", "weak", name, LAUNCHER="mpirun", SLURM_JOB_NUM_NODES="2")
+        self.assertEqual((run.returncode, run.stdout), (2, ""))
+        self.assertIn("one node", run.stderr)
 
 
 class Case(unittest.TestCase):
     """A folder that all nodes see, with the scripts in it, and jobs on the one cluster."""
 
     cluster = None
+    # Of the tests that are faults: what each tries, and how often.
+    FAULTS = {
+        "test_an_array_of_eight": [("Slurm: array of 8", 8)],
+        "test_time_is_over": [("Slurm: time limit, with and without requeue", 2)],
+        "test_a_cancelled_job_keeps_what_is_committed": [("Slurm: scancel", 2)],
+        "test_a_cancelled_job_does_not_come_back": [("Slurm: scancel of a job that requeues itself", 1)],
+        "test_a_node_that_is_drained_ends_its_job_first": [("Slurm: node drained", 1)],
+        "test_slurmd_is_killed": [("Slurm: kill -9 of a node's slurmd", 1)],
+        "test_nodes_fail": [("Slurm: node crash", 1), ("Slurm: node cut off the network", 1)],
+    }
+
+    def run(self, result=None):
+        before = len(result.failures) + len(result.errors)
+        super().run(result)
+        survived = len(result.failures) + len(result.errors) == before
+        for name, tried in self.FAULTS.get(self._testMethodName, []):
+            print(f"fault\t{name}\t{tried}\t{tried if survived else 0}", flush=True)
 
     def setUp(self):
         if Case.cluster is None:
@@ -172,8 +228,8 @@ class Case(unittest.TestCase):
 def begin_cluster():
     home = Path(os.environ["TMPDIR"])
     made = subprocess.run([CLUSTER, "up", SHARED], text=True, capture_output=True, timeout=60,
-                          env={**ENVIRONMENT, "CLUSTER_NODES": str(NODES), "CLUSTER_SILENCE_S": "10",
-                               "HOSTS_LIFE_S": "900"}) # should this program be killed
+                          env={**ENVIRONMENT, "CLUSTER_NODES": str(NODES), "CLUSTER_SOCKETS": "2",
+                               "CLUSTER_SILENCE_S": "10", "HOSTS_LIFE_S": "900"}) # should this program be killed
     if made.returncode != 0:
         raise RuntimeError(made.stderr)
     environment = {**ENVIRONMENT, "HOSTS": made.stdout.removeprefix("export HOSTS=").strip()}
@@ -243,8 +299,10 @@ class Shapes(Case):
 
     def test_studies(self):
         self.write("sums.toml", SUMS.format(n="1e6"))
-        for mode, n in (("strong", "1e6"), ("weak", "4e6")):
-            job = self.succeeds("slurm/study.sh", mode, "sums.toml", "--only", "ranks=4")
+        for mode, n, ranks, nodes, launcher in (("strong", "1e6", 4, 2, "srun"), ("weak", "4e6", 4, 2, "srun"),
+                                                ("weak", "2e6", 2, 1, "mpirun")):
+            job = self.succeeds(f"--nodes={nodes}", "slurm/study.sh", mode, "sums.toml", "--only", f"ranks={ranks}",
+                                LAUNCHER=launcher)
             points = list((self.folder / f"results/sums-{mode}-j{job}/points").glob("*.h5"))
             self.assertGreater(len(points), 1)
             with h5py.File(points[0], "r") as file:
@@ -272,22 +330,6 @@ class Shapes(Case):
 
 class Ends(Case):
     """Jobs that end before their work is done: faults, counted for docs/reliability.md."""
-
-    FAULTS = {
-        "test_time_is_over": [("Slurm: time limit, with and without requeue", 2)],
-        "test_a_cancelled_job_keeps_what_is_committed": [("Slurm: scancel", 2)],
-        "test_a_cancelled_job_does_not_come_back": [("Slurm: scancel of a job that requeues itself", 1)],
-        "test_a_node_that_is_drained_ends_its_job_first": [("Slurm: node drained", 1)],
-        "test_slurmd_is_killed": [("Slurm: kill -9 of a node's slurmd", 1)],
-        "test_nodes_fail": [("Slurm: node crash", 1), ("Slurm: node cut off the network", 1)],
-    }
-
-    def run(self, result=None):
-        before = len(result.failures) + len(result.errors)
-        super().run(result)
-        survived = len(result.failures) + len(result.errors) == before
-        for name, tried in self.FAULTS.get(self._testMethodName, []):
-            print(f"fault\t{name}\t{tried}\t{tried if survived else 0}", flush=True)
 
     def pull_end_in(self, job, seconds):
         """Slurm looks at time limits every 30 s: fewer seconds may leave none for USR1."""
@@ -320,8 +362,9 @@ class Ends(Case):
         self.assertEqual((second["layout"], second["done"], second["verified"]), ((1, 1, 2), 1, True))
         self.assertEqual(second["facts"]["attempt"], "2")
         self.assertLess(second["tasks"], 2 ** 20, "it went on, and did not begin anew")
-        if simd := expected.get(second["facts"]["simd_target"]):
-            self.assertEqual(second["checksums"], {simd})
+        simd = second["facts"]["simd_target"]
+        self.assertIn(simd, expected, "not in tests/data/ep-D.checksum, which says how it is made")
+        self.assertEqual(second["checksums"], {expected[simd]})
         self.assertEqual(list((self.folder / "results").glob("*.checkpoint")), [], "removed")
 
         self.assertEqual(self.ended(alone), ["FAILED 75:0"], self.printed())

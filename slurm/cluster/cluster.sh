@@ -14,6 +14,7 @@
 # Needs root and the packages slurm-wlm, munge and iproute2. Settings, from the environment:
 #   CLUSTER_NODES=3        nodes
 #   CLUSTER_CORES=2        cores that Slurm believes each node to have: they may be more than there are
+#   CLUSTER_SOCKETS=1      sockets on which it believes those cores to be, the same number on each
 #   CLUSTER_MEMORY=4000    MiB that it believes each to have
 #   CLUSTER_SILENCE_S=60   after so long a silent node counts as down
 #   HOSTS_LIFE_S=3600      it ends by itself
@@ -64,7 +65,7 @@ CompleteWait=0
 SlurmctldTimeout=30
 SlurmdTimeout=${CLUSTER_SILENCE_S-60}
 SlurmdParameters=config_overrides
-NodeName=h[2-$((nodes + 1))] CoresPerSocket=${CLUSTER_CORES-2} RealMemory=${CLUSTER_MEMORY-4000}
+NodeName=h[2-$((nodes + 1))] Sockets=$sockets CoresPerSocket=$((${CLUSTER_CORES-2} / sockets)) RealMemory=${CLUSTER_MEMORY-4000}
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE
 END
 }
@@ -114,6 +115,7 @@ case $verb in
       }
     done
     nodes=${CLUSTER_NODES-3}
+    sockets=${CLUSTER_SOCKETS-1}
     made=$("$make_hosts" up $((nodes + 1)) "${1-.}")
     eval "$made"
     configure

@@ -76,7 +76,9 @@ std::vector<BatchScript> batch_scripts(const StudyPlan& plan, const StudyOptions
     request.tasks_per_node = plan.slurm.cores_per_node;
     request.exclusive = true;
     request.output = (folder / (name + ".log")).string();
-    request.signal = "B:TERM@60"; // the study ends the launch under way, and can be gone on with
+    // As Ctrl-C: it ends the launch under way, and the repetitions done are kept. Without
+    // checkpoints there is nothing that USR1 could save.
+    request.signal = "B:TERM@60";
     request.partition = plan.slurm.partition;
     request.account = plan.slurm.account;
     request.time = plan.slurm.time;
