@@ -48,7 +48,8 @@ class Table(unittest.TestCase):
     def test_counts(self):
         self.tests(a=self.told(3, 3), b=self.told(0, 0))
         self.assertEqual(self.write(), 0)
-        self.assertEqual(self.rows(), ["| disk full | 3 | 3 | a |", "| disk full | not here |  | b |", "| all | 3 | 3 |  |"])
+        self.assertEqual(self.rows(), [
+            "| disk full | 3 | 3 | a |", "| disk full | not here |  | b |", "| all | 3 | 3 |  |"])
 
     def test_what_is_not_survived(self):
         self.tests(a=self.told(3, 2), b=self.told(3, 3))
@@ -60,9 +61,11 @@ class Table(unittest.TestCase):
                    ends_badly=self.told(2, 2) + '; WILL_FAIL TRUE')
         self.assertRegex(self.write("-j4"), ": absent, dies, ends_badly, hangs, mute$")
         self.assertEqual(self.rows(), [
-            "| **the test failed** |  |  | absent |", "| **the test failed** |  |  | dies |", "| disk full | 2 | 2 | ends_badly |",
-            "| **the test failed** |  |  | ends_badly |", "| disk full | 1 | 1 | good |", "| **the test failed** |  |  | hangs |",
-            "| **the test told nothing** |  |  | mute |", "| what the test tries | not here |  | skips |", "| all | 3 | 3 |  |"])
+            "| **the test failed** |  |  | absent |", "| **the test failed** |  |  | dies |",
+            "| disk full | 2 | 2 | ends_badly |", "| **the test failed** |  |  | ends_badly |",
+            "| disk full | 1 | 1 | good |", "| **the test failed** |  |  | hangs |",
+            "| **the test told nothing** |  |  | mute |", "| what the test tries | not here |  | skips |",
+            "| all | 3 | 3 |  |"])
 
     def test_what_a_test_needs_is_no_fault(self):
         self.tests(build="true; LABELS slow FIXTURES_SETUP f", a=self.told(1, 1) + "; FIXTURES_REQUIRED f")
@@ -77,7 +80,8 @@ class Table(unittest.TestCase):
         self.assertEqual(self.rows()[-2:], ["| disk full | 9 | 9 | long |", "| all | 12 | 12 |  |"])
         self.tests(a=self.told(5, 5), long=self.told(9, 9) + '; LABELS "fault;soak"') # b is gone
         self.assertEqual(self.write("-R", "a"), 0)
-        self.assertEqual(self.rows(), ["| disk full | 5 | 5 | a |", "| disk full | 9 | 9 | long |", "| all | 14 | 14 |  |"])
+        self.assertEqual(self.rows(), [
+            "| disk full | 5 | 5 | a |", "| disk full | 9 | 9 | long |", "| all | 14 | 14 |  |"])
 
     def test_nothing_to_try(self):
         self.tests(a=self.told(1, 1))
