@@ -2,7 +2,6 @@
 
 #include "cleave/slurm.hpp"
 
-#include <chrono>
 #include <cstdlib>
 #include <limits>
 
@@ -16,21 +15,26 @@ JobEnd::JobEnd(bool ask) {
 }
 
 void JobEnd::ask_again(const std::stop_token& token) {
+  std::int64_t told_s = 0; // since 1970
   std::unique_lock lock(mutex_);
   do {
     lock.unlock();
-    if (const auto end_s = slurm_job_end(2s)) // else what was known before
-      end_s_.store(*end_s);
+    const auto end_s = slurm_job_end(2s); // else what was known before
+    if (end_s && *end_s != told_s) {      // told again, it is no later for a clock that was set
+      told_s = *end_s;
+      const std::chrono::sys_seconds end{std::chrono::seconds(told_s)};
+      end_.store(Clock::now() + (end - std::chrono::system_clock::now()));
+    }
     lock.lock();
     ending_.wait_for(lock, token, 60s, [] { return false; });
   } while (!token.stop_requested());
 }
 
 double JobEnd::seconds_left() const noexcept {
-  const std::int64_t end_s = end_s_.load();
-  const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
-  return end_s == 0 ? std::numeric_limits<double>::infinity()
-                    : static_cast<double>(end_s) - now.count();
+  const Clock::time_point end = end_.load();
+  return end == Clock::time_point::max()
+             ? std::numeric_limits<double>::infinity()
+             : std::chrono::duration<double>(end - Clock::now()).count();
 }
 
 } // namespace cleave::app

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
@@ -27,7 +28,8 @@ public:
 private:
   void ask_again(const std::stop_token& token);
 
-  std::atomic<std::int64_t> end_s_{0}; // since 1970; 0: not known
+  using Clock = std::chrono::steady_clock;                       // nobody sets it
+  std::atomic<Clock::time_point> end_{Clock::time_point::max()}; // the latest: not known
   std::mutex mutex_;
   std::condition_variable_any ending_;
   std::jthread asker_; // the last: it uses the rest

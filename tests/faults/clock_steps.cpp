@@ -3,7 +3,9 @@
 #include <dlfcn.h>
 #include <sys/time.h>
 #include <sys/types.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <ctime>
 
 namespace {
@@ -16,8 +18,12 @@ int true_time(clockid_t which, timespec* time) {
   return next(which, time);
 }
 
-// An hour back, right, an hour ahead, a tenth of a second each.
+// An hour back, right, an hour ahead, a tenth of a second each; or two hours ahead from when the
+// file CLOCK_STEP exists.
 time_t step() {
+  static const char* const mark = std::getenv("CLOCK_STEP");
+  if (mark != nullptr)
+    return access(mark, F_OK) == 0 ? 7200 : 0;
   timespec steady{};
   true_time(CLOCK_MONOTONIC, &steady);
   const long tenth = steady.tv_sec * 10 + steady.tv_nsec / 100'000'000;

@@ -1,8 +1,10 @@
 """Ranks that do not belong together, a clock that is set, and two jobs on one output; see helpers.py."""
 
 import json
+import os
 import re
 import shutil
+import time
 from pathlib import Path
 
 import h5py
@@ -84,6 +86,22 @@ class Clock(Case):
             lines = (self.home / "log").read_text().splitlines()[1:]
             for runtime in (float(line.split("\t")[3]) for line in lines):
                 self.assertTrue(0.3 <= runtime < 2, runtime)
+
+    def test_the_end_of_a_slurm_job(self):
+        """Slurm has told an end in an hour; then the clock is set two hours ahead."""
+        with self.fault("clock set ahead in a Slurm job: run"):
+            end = time.strftime("%FT%T", time.localtime(time.time() + 3600))
+            squeue = self.home / "bin" / "squeue"
+            squeue.parent.mkdir()
+            squeue.write_text(f"#!/bin/sh\ntouch {self.home}/asked\necho {end}\n")
+            squeue.chmod(0o755)
+            job = self.start("run", "squares", "-p", "n=80", "-p", "sleep_ms=100", "--threads", "1", "-o", "a.h5",
+                             LD_PRELOAD=CLOCK, CLOCK_STEP=str(self.home / "set"), SLURM_JOB_ID="7",
+                             PATH=f"{squeue.parent}:{os.environ['PATH']}")
+            self.assertTrue(helpers.patiently((self.home / "asked").exists))
+            time.sleep(2) # until the answer has been read
+            (self.home / "set").touch()
+            self.expect(job, 0)
 
     def test_the_clock_is_set(self):
         """Or the others could not fail."""
