@@ -386,6 +386,9 @@ std::vector<Parameter> parameters() {
 } // namespace cleave
 
 cleave::Workload denoise_workload() {
-  return {"denoise", "noise removed from photographs by non-local means", cleave::parameters(),
-          cleave::prepare};
+  return {.name = "denoise",
+          .summary = "noise removed from photographs by non-local means",
+          .parameters = cleave::parameters(),
+          .prepare = cleave::prepare,
+          .inputs = cleave::photograph_files};
 }

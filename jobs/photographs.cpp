@@ -214,6 +214,14 @@ std::span<const std::uint16_t> samples_of(const std::vector<ImageHeader>& header
                      static_cast<std::size_t>(sample_count(*here)));
 }
 
+std::vector<fs::path> photograph_files(const Values& values) {
+  std::vector<fs::path> files = files_of(values);
+  if (!values.file("clean").empty())
+    for (std::size_t i = 0, count = files.size(); i < count; ++i)
+      files.push_back(clean_of(values, files[i]));
+  return files;
+}
+
 Photographs read_photographs(const Values& values) {
   Photographs all{.files = files_of(values), .headers = {}, .samples = {}, .clean = {}};
   if (!values.file("output").empty())

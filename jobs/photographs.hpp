@@ -34,6 +34,10 @@ struct Photographs {
                                                         std::span<const std::uint16_t> all,
                                                         std::size_t index) noexcept;
 
+/// The files of the parameters input and clean, whether they exist or not. Root.
+/// @throws Error bad_input where there are none
+[[nodiscard]] std::vector<std::filesystem::path> photograph_files(const Values& values);
+
 /// Reads the parameters input, clean, add_noise and noise_seed, and refuses an `output` or
 /// `outputs` that could not be written after the work, or would replace an input. Root.
 /// @throws Error bad_input

@@ -1,9 +1,14 @@
 #include "run/outputs.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <set>
+#include <string>
+#include <vector>
 
 namespace cleave {
 namespace {
@@ -105,6 +110,57 @@ TEST_F(DefaultName, TheUsersNameStays) {
   EXPECT_FALSE(files.has_default_name());
   EXPECT_FALSE(files.take_next_name());
   EXPECT_EQ(files.timings(), "mine.h5");
+}
+
+/// A workload that reads all files of a folder.
+Workload reader_of_folder() {
+  Workload workload;
+  workload.parameters = {{.name = "input", .summary = "", .type = ParameterType::input_file}};
+  workload.inputs = [](const Values& values) {
+    std::vector<fs::path> files;
+    for (const fs::directory_entry& entry : fs::directory_iterator(values.file("input")))
+      files.push_back(entry.path());
+    std::ranges::sort(files);
+    return files;
+  };
+  return workload;
+}
+
+void write(const fs::path& file, const std::string& text) {
+  std::ofstream(file) << text;
+}
+
+class Inputs : public DefaultName {
+protected:
+  static std::string checksums(const std::string& input) {
+    const Workload workload = reader_of_folder();
+    return input_checksums(workload,
+                           Values(workload.parameters, {{"input", Values::Given{input, {}, {}}}}));
+  }
+};
+
+TEST_F(Inputs, AreAllFilesOfAFolder) {
+  fs::create_directory("in");
+  write("in/a", "one");
+  write("in/b", "two");
+  std::set<std::string> seen = {checksums("in")};
+  EXPECT_TRUE(seen.begin()->starts_with("files="));
+  fs::rename("in", "moved");
+  EXPECT_TRUE(seen.contains(checksums("moved"))) << "the same files";
+  write("moved/b", "owt");
+  EXPECT_TRUE(seen.insert(checksums("moved")).second);
+  write("moved/c", "");
+  EXPECT_TRUE(seen.insert(checksums("moved")).second);
+  fs::rename("moved/c", "moved/d");
+  EXPECT_TRUE(seen.insert(checksums("moved")).second);
+  EXPECT_TRUE(checksums("moved/a").starts_with("input="));
+}
+
+TEST_F(Inputs, ThatMayChangeHaveNoChecksum) {
+  fs::create_directory("in");
+  ASSERT_EQ(mkfifo("in/pipe", 0600), 0);
+  EXPECT_EQ(checksums("in"), std::string("files=") + unreadable);
+  EXPECT_EQ(checksums("nowhere"), std::string("files=") + unreadable);
 }
 
 } // namespace

@@ -182,6 +182,10 @@ struct Workload {
   /// user would write it: for weak studies, whose figures use the work that was done. Local,
   /// thread-safe; throws Error bad_input where that cannot be. Empty: its size has no such measure.
   std::function<std::map<std::string, std::string>(const Values&, double factor)> grow = {};
+  /// The files that it reads where a parameter of type input_file may name several, in their order:
+  /// a checkpoint goes on with the same alone. Root; may throw what prepare() would. Empty: those
+  /// that its parameters name.
+  std::function<std::vector<std::filesystem::path>(const Values&)> inputs = {};
 };
 
 /// What tells runs of unlike parameters apart: the checksum of the workload's name and of all

@@ -74,6 +74,9 @@ Facts facts_of_answer(const Plan& plan, const Workload& workload, const Values& 
                  {"instruction set", simd},
                  {"warmup", std::to_string(plan.warm_ups)},
                  {"build_id", machine_facts().at("build_id")}};
+  if (inputs.find(unreadable) !=
+      std::string::npos) // such as a pipe: it may give others the next time
+    facts["inputs"] += " " + utc_text(static_cast<std::int64_t>(utc_s()));
   const auto texts = values.all();
   for (std::size_t i = 0; i < texts.size(); ++i)
     if (const ParameterType type = workload.parameters[i].type; type == ParameterType::output_file)

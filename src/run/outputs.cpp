@@ -80,6 +80,20 @@ void check_default_place(const fs::path& timings) {
   }
 }
 
+// One of the names and bytes of all files that a workload reads.
+std::string checksum_of_files(const Workload& workload, const Values& values) {
+  std::string text;
+  try {
+    for (const fs::path& file : workload.inputs(values))
+      text += file_checksum(file) + " " + file.filename().string() + "\n";
+  } catch (const std::exception&) {
+    return unreadable; // prepare() says why
+  }
+  return text.find(unreadable) == std::string::npos
+             ? hex16(checksum(std::as_bytes(std::span(text))))
+             : unreadable;
+}
+
 } // namespace
 
 std::string utc_text(std::int64_t seconds) {
@@ -203,9 +217,17 @@ std::vector<fs::path> OutputFiles::all() const {
 
 std::string input_checksums(const Workload& workload, const Values& values) {
   std::vector<std::string> inputs;
-  for (const Parameter& parameter : workload.parameters)
-    if (parameter.type == ParameterType::input_file && !values.file(parameter.name).empty())
+  bool several = false;
+  for (const Parameter& parameter : workload.parameters) {
+    if (parameter.type != ParameterType::input_file || values.file(parameter.name).empty())
+      continue;
+    if (workload.inputs && !fs::is_regular_file(values.file(parameter.name)))
+      several = true;
+    else
       inputs.push_back(parameter.name + "=" + file_checksum(values.file(parameter.name)));
+  }
+  if (several)
+    inputs.push_back("files=" + checksum_of_files(workload, values));
   return join(inputs, " ");
 }
 
@@ -236,10 +258,10 @@ RunInfo run_info(RunInfo launch, const Plan& plan, const Values& values, const J
 std::string file_checksum(const fs::path& file) {
   std::error_code failure;
   if (!fs::is_regular_file(file, failure)) // a pipe may never end
-    return "unreadable";
+    return unreadable;
   std::ifstream stream(file, std::ios::binary);
   const std::string sum = stream.is_open() ? hex16(checksum(stream)) : "";
-  return sum.empty() || stream.bad() ? "unreadable" : sum;
+  return sum.empty() || stream.bad() ? unreadable : sum;
 }
 
 ProgressFile::ProgressFile(fs::path file, std::string workload)

@@ -82,7 +82,10 @@ private:
 [[nodiscard]] RunInfo run_info(RunInfo launch, const Plan& plan, const Values& values,
                                const Job& job, const std::string& simd, const std::string& inputs);
 
-/// "NAME=CHECKSUM ..." of the input files. Reads them. Local.
+constexpr const char* unreadable = "unreadable"; // instead of a checksum
+
+/// "NAME=CHECKSUM ..." of the input files, and "files=CHECKSUM" of those that Workload::inputs
+/// names where parameters name several. Reads them. Local.
 [[nodiscard]] std::string input_checksums(const Workload& workload, const Values& values);
 
 /// XXH3-64 of a file's bytes, 16 hex digits; "unreadable" when it cannot be read. Local.
