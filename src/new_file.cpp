@@ -158,4 +158,10 @@ Descriptor open_output(const std::filesystem::path& file, int flags) {
   return opened;
 }
 
+bool is_strangers(const std::filesystem::path& folder) {
+  const std::filesystem::path name = folder.has_filename() ? folder : folder.parent_path();
+  struct stat state {};
+  return lstat(name.c_str(), &state) == 0 && !Folder(name).trusts(state);
+}
+
 } // namespace cleave

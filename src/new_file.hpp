@@ -68,4 +68,8 @@ private:
 /// @return none, with errno set, when it cannot be opened: EACCES for what is another user's
 [[nodiscard]] Descriptor open_output(const std::filesystem::path& file, int flags);
 
+/// Whether another user has put a folder, or a link, where open_output would not take it. Local,
+/// thread-safe.
+[[nodiscard]] bool is_strangers(const std::filesystem::path& folder);
+
 } // namespace cleave

@@ -4,6 +4,9 @@
 #include "cleave/pool.hpp"
 #include "store_fixture.hpp"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -423,6 +426,27 @@ TEST_F(CheckpointTest, AnotherJobsIsRefusedByWhatDiffers) {
   EXPECT_THAT(refusal(facts, false), ::testing::HasSubstr("--resume"));
   EXPECT_NO_THROW(make(kept_, other, true, {"build_id"}));
   EXPECT_NO_THROW(make(kept_, other, true));
+}
+
+TEST_F(CheckpointTest, AStrangersFolderIsRefusedWhereAnybodyMayMakeOne) {
+  if (geteuid() != 0)
+    GTEST_SKIP() << "only root can make folders of others";
+  const fs::path shared = kept_.parent_path() / "shared";
+  fs::create_directory(shared);
+  ASSERT_EQ(chmod(shared.c_str(), 01777), 0);
+  fs::create_directory(shared / "own");
+  fs::create_directory_symlink(kept_.parent_path(), shared / "link");
+  for (const bool strangers : {false, true})
+    for (const char* name : {"own", "own/", "link"}) {
+      constexpr uid_t stranger = 12'345;
+      const fs::path folder = shared / name;
+      const fs::path entry = folder.has_filename() ? folder : folder.parent_path();
+      ASSERT_EQ(lchown(entry.c_str(), strangers ? stranger : 0, 0), 0);
+      if (strangers)
+        EXPECT_THROW(make(folder, {}, true), Error) << name;
+      else
+        EXPECT_NO_THROW(make(folder, {}, true)) << name;
+    }
 }
 
 TEST_F(CheckpointTest, EachAttemptOwnsItsFiles) {

@@ -168,7 +168,15 @@ KeptByOthers read_attempts(const fs::path& folder) {
   }
 }
 
+void refuse_strangers(const fs::path& folder) {
+  if (is_strangers(folder))
+    throw Error(ErrorKind::bad_input,
+                "is another user's, in a folder where anybody may make files: name one elsewhere",
+                {folder.string(), 0, "--checkpoint"});
+}
+
 KeptByOthers accepted_attempts(const CheckpointOptions& options) {
+  refuse_strangers(options.folder);
   std::error_code failure;
   if (fs::exists(options.folder, failure) && !fs::is_directory(options.folder, failure))
     throw Error(ErrorKind::bad_input, "is no folder; a checkpoint is a folder of its own",

@@ -50,6 +50,10 @@ struct KeptByOthers {
 ///         replaced, and for that of another job or binary, whose difference it names; io as above
 [[nodiscard]] KeptByOthers accepted_attempts(const CheckpointOptions& options);
 
+/// @throws Error bad_input where the folder is another user's in one where anybody may make files.
+/// Local.
+void refuse_strangers(const std::filesystem::path& folder);
+
 /// Whether an attempt before this one has files here. Local.
 [[nodiscard]] bool has_earlier(const std::filesystem::path& folder, int attempt);
 

@@ -163,6 +163,7 @@ void Checkpoint::claim() {
   if (options.replace && !options.resume)
     remove_attempts(options.folder);
   fs::create_directories(options.folder);
+  refuse_strangers(options.folder); // who may have been the quicker
   try {
     work.log.emplace(log_of(options.folder, work.attempt), room);
   } catch (const FileFailure& failure) {
