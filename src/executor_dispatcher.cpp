@@ -1,6 +1,9 @@
 #include "executor_dispatcher.hpp"
 
+#include "words.hpp"
+
 #include <algorithm>
+#include <ranges>
 #include <string>
 #include <utility>
 
@@ -23,7 +26,9 @@ Dispatcher::Dispatcher(Engine& engine, Channels& channels, std::vector<Thunk> th
                        std::uint64_t seed)
     : comm_(engine.comm()), channels_(channels), bell_(channels.bell()),
       timeout_(engine.options().timeout), spins_(!comm_.yields()),
-      workers_(engine.workers().count()), crew_(engine, channels, std::move(thunks), seed) {
+      workers_(engine.workers().count()), crew_(engine, channels, std::move(thunks), seed),
+      absence_(comm_.options(), rank_name(comm_, comm_.rank())),
+      own_begun_(static_cast<std::size_t>(crew_.size())) {
   const std::vector<RankPlace>& places = engine.layout().ranks();
   for (int r = 1; r < comm_.size(); ++r)
     remotes_.emplace_back(r, places[static_cast<std::size_t>(r)].threads, channels.of(r));
@@ -122,6 +127,7 @@ TaskPointer Dispatcher::pop() {
   queue_.erase(queue_.begin());
   queued_ = queue_.size();
   task->status = Task::Status::begun;
+  task->begun = Clock::now();
   return task;
 }
 
@@ -274,6 +280,7 @@ void Dispatcher::settle(Task& task, Frame answer, int rank) {
 bool Dispatcher::wait(const std::function<bool()>& ready, const Deadline& deadline) {
   if (ready())
     return true;
+  const auto since = Clock::now();
   main_waits_ = true;
   ++waits_;
   bell_.asleep.store(0); // awake, and attending in the service thread's stead
@@ -286,7 +293,10 @@ bool Dispatcher::wait(const std::function<bool()>& ready, const Deadline& deadli
           naps.restart();
         return ready();
       },
-      [this] { look(); });
+      [this, since] {
+        look();
+        name_absent(since);
+      });
   main_waits_ = false;
   bell_.asleep.store(service_thread);
   take_news(); // what came before the service thread could be woken for it
@@ -312,10 +322,11 @@ bool Dispatcher::carry() noexcept {
 }
 
 void Dispatcher::work(int thread) {
-  while (const TaskPointer task = next_own()) {
+  while (const TaskPointer task = next_own(thread)) {
     Frame answer = crew_.perform(thread, std::move(task->order));
     {
       const Lock lock(mutex_);
+      own_begun_[static_cast<std::size_t>(thread)] = nullptr;
       settle(*task, std::move(answer), comm_.rank());
     }
     if (main_waits_)
@@ -323,7 +334,7 @@ void Dispatcher::work(int thread) {
   }
 }
 
-TaskPointer Dispatcher::next_own() {
+TaskPointer Dispatcher::next_own(int thread) {
   spin_until(spins_, channels_.naps(), [this] { return queued_ > 0 || over_; });
   Lock lock(mutex_);
   ++own_asleep_;
@@ -332,6 +343,7 @@ TaskPointer Dispatcher::next_own() {
   if (queue_.empty())
     return nullptr;
   TaskPointer task = pop();
+  own_begun_[static_cast<std::size_t>(thread)] = task;
   if (!queue_.empty() && own_asleep_ > 0)
     own_news_.notify_one();
   return task;
@@ -384,6 +396,41 @@ void Dispatcher::look() {
     return;
   take_news(); // what came before
   lose(*gone);
+}
+
+/// Names the ranks, and the tasks, that the main thread has waited for since then.
+void Dispatcher::name_absent(Clock::time_point since) {
+  const auto now = Clock::now();
+  if (!absence_.due(since, now))
+    return;
+  const std::vector<LateTask> late = late_tasks(now);
+  if (late.empty())
+    return;
+  absence_.look(std::max(since, late.front().begun), [&] {
+    std::vector<std::string> names;
+    for (const LateTask& task : late | std::views::take(3)) // which say enough
+      names.push_back((task.rank == comm_.rank() ? "its own" : rank_name(comm_, task.rank) + ":") +
+                      " task " + std::to_string(task.number));
+    const std::size_t others = late.size() - names.size();
+    return join(names) + (others == 0 ? "" : " and " + std::to_string(others) + " more");
+  });
+}
+
+/// Those that workers have had for a whole patience, the oldest first.
+std::vector<Dispatcher::LateTask> Dispatcher::late_tasks(Clock::time_point now) {
+  std::vector<LateTask> late;
+  const auto look_at = [&](const TaskPointer& task, int rank) {
+    if (task && absence_.due(task->begun, now))
+      late.push_back({task->begun, rank, task->number});
+  };
+  const Lock lock(mutex_);
+  for (const TaskPointer& task : own_begun_)
+    look_at(task, comm_.rank());
+  for (const Remote& remote : remotes_)
+    for (const TaskPointer& task : remote.begun | std::views::take(remote.threads))
+      look_at(task, remote.rank); // later ones wait for these
+  std::ranges::sort(late, {}, &LateTask::begun);
+  return late;
 }
 
 /// No task that another rank has can be hoped for.

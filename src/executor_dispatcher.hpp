@@ -2,6 +2,7 @@
 /// An Executor's run at root: the queue, what every rank has in hand, and who looks after it.
 #pragma once
 
+#include "absence.hpp"
 #include "cleave/executor.hpp"
 #include "executor_channels.hpp"
 #include "executor_task.hpp"
@@ -60,6 +61,7 @@ public:
   Key key;
   Frame order;
   std::atomic<Status> status{Status::queued};
+  Clock::time_point begun; // when, once it has
   std::vector<std::byte> result;
   Raise raise; // instead, when not empty
   std::vector<Listener> listeners;
@@ -101,6 +103,11 @@ private:
     std::int64_t last_answer = 0;     // which it was of all
     std::atomic<bool> crowded{false}; // something is left to write
   };
+  struct LateTask {
+    Clock::time_point begun;
+    int rank;
+    std::int64_t number;
+  };
   using Lock = std::unique_lock<std::mutex>;
 
   // The queue.
@@ -120,11 +127,13 @@ private:
   void settle(Task& task, Frame answer, int rank);
   // The threads.
   void work(int thread);
-  [[nodiscard]] TaskPointer next_own();
+  [[nodiscard]] TaskPointer next_own(int thread);
   void serve();
   [[nodiscard]] bool all_left() noexcept;
   void sleep(std::uint32_t seen, Clock::time_point until);
   void look();
+  void name_absent(Clock::time_point since);
+  [[nodiscard]] std::vector<LateTask> late_tasks(Clock::time_point now);
   void lose(const Error& why);
   void start() noexcept;
   void dismiss();
@@ -138,6 +147,7 @@ private:
   std::atomic<int> woke_ = no_core; // somebody there, since the main thread last waited
   int workers_;
   Crew crew_;
+  Absence absence_; // of those that the main thread waits for
 
   std::mutex mutex_;
   std::map<Task::Key, TaskPointer> queue_;
@@ -147,6 +157,7 @@ private:
   std::int64_t submitted_ = 0;
   std::optional<Error> lost_;
   std::condition_variable own_news_;
+  std::vector<TaskPointer> own_begun_; // by thread; nothing: it has none
   int own_asleep_ = 0;
 
   std::atomic<std::int64_t> unready_{0};

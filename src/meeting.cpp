@@ -75,7 +75,8 @@ Meeting::Meeting(NodeWindow window, int place, std::vector<Member> members,
                  const CommOptions& options)
     : window_(std::move(window)), gate_(reinterpret_cast<Gate*>(window_.bytes().data())),
       slots_(reinterpret_cast<Slot*>(window_.bytes().data() + sizeof(Gate))), place_(place),
-      members_(std::move(members)), patience_(options.patience_s), on_absent_(options.on_absent),
+      members_(std::move(members)),
+      absence_(options, members_[static_cast<std::size_t>(place)].name),
       looked_ns_(Clock::now().time_since_epoch().count()) {}
 
 Meeting::~Meeting() {
@@ -249,18 +250,6 @@ void Meeting::find_ended() const noexcept {
   for (std::size_t p = 0; p < members_.size(); ++p)
     if (std::cmp_not_equal(p, place_) && has_ended(members_[p].pid))
       say_left(static_cast<int>(p), "its process has ended");
-}
-
-void Meeting::name_absent(Clock::time_point since, const std::function<std::string()>& absent) {
-  const auto now = Clock::now();
-  if (now - std::max(since, named_) < patience_)
-    return;
-  named_ = now;
-  if (on_absent_) {
-    const auto waited = std::chrono::duration_cast<std::chrono::seconds>(now - since).count();
-    on_absent_(members_[static_cast<std::size_t>(place_)].name + " has waited " +
-               std::to_string(waited) + " s for " + absent());
-  }
 }
 
 } // namespace cleave

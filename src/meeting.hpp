@@ -2,6 +2,7 @@
 /// The meeting of a node's ranks in shared memory: who has arrived, what they said, who has left.
 #pragma once
 
+#include "absence.hpp"
 #include "cleave/comm.hpp"
 
 #include <array>
@@ -66,7 +67,9 @@ public:
   void listen_by(std::function<void()> listen) { listen_ = std::move(listen); }
   /// Names whom this rank waits for, when patience is at its end again.
   void name_absent(std::chrono::steady_clock::time_point since,
-                   const std::function<std::string()>& absent);
+                   const std::function<std::string()>& absent) {
+    absence_.look(since, absent);
+  }
 
 private:
   struct Gate;
@@ -87,9 +90,7 @@ private:
   Slot* slots_;
   int place_;
   std::vector<Member> members_;
-  std::chrono::duration<double> patience_;
-  std::function<void(const std::string&)> on_absent_;
-  std::chrono::steady_clock::time_point named_{};
+  Absence absence_;
   std::function<void()> listen_;
   std::atomic<std::uint32_t> round_{0};     // the one under way, or over
   std::atomic<std::uint32_t> completed_{0}; // the last one that is over

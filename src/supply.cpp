@@ -1,10 +1,10 @@
 #include "cleave/supply.hpp"
 
+#include "absence.hpp"
 #include "waiting.hpp"
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <deque>
 #include <initializer_list>
 #include <iterator>
@@ -114,36 +114,26 @@ std::span<std::byte> bytes_of(auto& value) {
   return std::as_writable_bytes(std::span(&value, 1));
 }
 
-/// Names the rank that this one waits for, again and again.
-class Absence {
+/// The one rank that this one waits for, now this and now that.
+class Awaited {
 public:
-  explicit Absence(const Comm& comm) : comm_(comm), patience_(comm.options().patience_s) {}
+  explicit Awaited(const Comm& comm)
+      : comm_(comm), absence_(comm.options(), rank_name(comm, comm.rank())) {}
 
   /// @param rank that is waited for now, while there is nothing else to do
   void look(std::optional<int> rank) {
-    const auto now = Clock::now();
     if (!rank || rank != rank_)
-      since_ = named_ = now;
+      since_ = Clock::now();
     rank_ = rank;
-    if (now - named_ < patience_)
-      return;
-    named_ = now;
-    const auto waited = std::chrono::duration<double>(now - since_).count();
-    comm_.options().on_absent(text(comm_.rank()) + " has waited " +
-                              std::to_string(std::lround(waited)) + " s for " + text(*rank));
+    if (rank)
+      absence_.look(since_, [&] { return rank_name(comm_, *rank); });
   }
 
 private:
-  [[nodiscard]] std::string text(int rank) const {
-    return "rank " + std::to_string(rank) + " (host " + comm_.host_of(rank) + ", pid " +
-           std::to_string(comm_.pid_of(rank)) + ")";
-  }
-
   const Comm& comm_;
-  std::chrono::duration<double> patience_;
+  Absence absence_;
   std::optional<int> rank_;
   Clock::time_point since_;
-  Clock::time_point named_;
 };
 
 ChunkSequence one_by_one(std::int64_t n, std::int64_t workers) {
@@ -246,7 +236,7 @@ void Supply::ask() {
   Grant grant;
   std::vector<Stretch> stretches;
   enum class State : std::uint8_t { idle, grant, stretches, body } state = State::idle;
-  Absence absence(comm_);
+  Awaited awaited(comm_);
   const auto step = [&](Naps& naps) {
     if (state == State::idle && due()) {
       request = this->request();
@@ -271,7 +261,7 @@ void Supply::ask() {
       state = State::idle;
     }
     const bool waits = state != State::idle && queue_.left() == 0;
-    absence.look(waits ? std::optional(0) : std::nullopt);
+    awaited.look(waits ? std::optional(0) : std::nullopt);
     return over_ && post.gone();
   };
   until(step, [&] { return state == State::idle ? idle_time() : least_nap(); });
@@ -282,7 +272,7 @@ void Supply::serve() {
   for (int node = 0; node < comm_.nodes(); ++node)
     if (node != comm_.node())
       askers.emplace_back(comm_, node, leader_of(node));
-  Absence absence(comm_);
+  Awaited awaited(comm_);
   const auto step = [&](Naps& naps) {
     bool moved = serve_own();
     for (Asker& asker : askers)
@@ -292,7 +282,7 @@ void Supply::serve() {
     const auto waits_for = std::ranges::find_if(
         askers, [](Asker& asker) { return !asker.over || !asker.post.gone(); });
     const bool waits = over_ && waits_for != askers.end();
-    absence.look(waits ? std::optional(leader_of(waits_for->node)) : std::nullopt);
+    awaited.look(waits ? std::optional(leader_of(waits_for->node)) : std::nullopt);
     return over_ && !waits;
   };
   until(step, [this] { return least_nap(); }); // others ask when they like

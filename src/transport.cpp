@@ -1,5 +1,7 @@
 #include "transport.hpp"
 
+#include "absence.hpp"
+
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,9 +20,7 @@ void Transport::settle(int rank, Ranks ranks) {
     if (ranks_.node[i] != node)
       continue;
     node_ranks_.push_back(r);
-    members.push_back({"rank " + std::to_string(r) + " (host " + ranks_.host[i] + ", pid " +
-                           std::to_string(ranks_.pid[i]) + ")",
-                       ranks_.pid[i]});
+    members.push_back({rank_name(r, ranks_.host[i], ranks_.pid[i]), ranks_.pid[i]});
   }
   NodeWindow memory = window(Meeting::bytes_for(static_cast<int>(node_ranks_.size())));
   if (memory.bytes().empty())

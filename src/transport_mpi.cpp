@@ -1,3 +1,4 @@
+#include "absence.hpp"
 #include "session_roll.hpp"
 #include "shared_memory.hpp"
 #include "transport.hpp"
@@ -125,8 +126,7 @@ private:
 MPI_Comm agreed(MPI_Comm parent, const CommOptions& options) {
   int rank = 0;
   MPI_Comm_rank(parent, &rank);
-  const std::string name = "rank " + std::to_string(rank) + " (host " + host_name() + ", pid " +
-                           std::to_string(getpid()) + ")";
+  const std::string name = rank_name(rank, host_name(), getpid());
   const std::chrono::duration<double> patience(options.patience_s);
   auto next = patience;
   const bool speaks = (rank & (rank - 1)) == 0; // a few of many, whoever is missing

@@ -1,17 +1,31 @@
 // Executor over threads of this process, under the thread sanitizer as well.
 #include "executor_checks.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <mutex>
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace cleave {
 namespace {
+
+using namespace std::chrono_literals;
+
+std::atomic<bool> let_go{false};
+
+void holds_on() {
+  const auto limit = std::chrono::steady_clock::now() + 20s;
+  while (!let_go && std::chrono::steady_clock::now() < limit)
+    std::this_thread::sleep_for(1ms);
+}
 
 struct Case {
   int ranks;
@@ -81,6 +95,63 @@ TEST(ExecutorInProcess, EndsTheOthersWhenARankThrowsBetweenRuns) {
                                 }),
                std::exception);
   EXPECT_EQ(lost, 2);
+}
+
+/// What root says while it waits for tasks that last until it has said something that ends so.
+std::vector<std::string> said_until(const std::string& end, const Case& split, int tasks) {
+  std::mutex saying;
+  std::vector<std::string> said;
+  CommOptions options;
+  options.ranks_per_node = split.ranks_per_node;
+  options.patience_s = 0.1;
+  options.on_absent = [&](const std::string& text) {
+    const std::lock_guard lock(saying);
+    said.push_back(text);
+    if (text.ends_with(end))
+      let_go = true;
+  };
+  let_go = false;
+  Comm::in_process(
+      split.ranks,
+      [&split, tasks](Comm& comm) {
+        Pool pool(comm, PoolOptions{.threads = split.threads});
+        Executor::run(pool, [tasks](Executor& e) {
+          for (int i = 0; i < tasks; ++i)
+            e.submit<&holds_on>();
+        });
+      },
+      options);
+  return said;
+}
+
+TEST(ExecutorInProcess, NamesTheTasksThatRootWaitsForAndTheirRanks) {
+  using ::testing::Contains;
+  using ::testing::MatchesRegex;
+  const std::string begin = "rank 0 \\(host .+, pid [0-9]+\\) has waited [0-9]+ s for ";
+  const std::string rank_1 = "rank 1 \\(host .+, pid [0-9]+\\): ";
+  for (const int ranks_per_node : {0, 1})
+    EXPECT_THAT(said_until(": task 0", {2, 1, ranks_per_node}, 1),
+                Contains(MatchesRegex(begin + rank_1 + "task 0")));
+  EXPECT_THAT(said_until("its own task 0", {1, 1, 0}, 1),
+              Contains(MatchesRegex(begin + "its own task 0")));
+  EXPECT_THAT(said_until(" and 1 more", {2, 2, 0}, 4),
+              Contains(MatchesRegex(begin + rank_1 + "task 0, " + rank_1 +
+                                    "task 1, its own task [23] and 1 more")));
+}
+
+TEST(ExecutorInProcess, IsSilentBeforePatienceEnds) {
+  CommOptions options;
+  options.patience_s = 30;
+  std::atomic<int> said{0};
+  options.on_absent = [&said](const std::string&) { ++said; };
+  Comm::in_process(
+      2,
+      [](Comm& comm) {
+        Pool pool(comm, PoolOptions{.threads = 1});
+        Executor::run(pool, cleave::testing::wait_for_a_sleeping_task);
+      },
+      options);
+  EXPECT_EQ(said, 0);
 }
 
 TEST(ExecutorInProcess, SaysWhichRankMakesAnotherCall) {

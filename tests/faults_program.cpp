@@ -16,6 +16,7 @@
 #include <string>
 #include <thread>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 /// Has a name in a stack, unlike what is in an anonymous namespace.
@@ -180,6 +181,12 @@ void run_timed_tasks(Pool& pool) {
   run_tasks<f>(with_timeout);
 }
 
+void stops_once() {
+  static bool stopped = false;
+  if (!std::exchange(stopped, true))
+    std::raise(SIGSTOP);
+}
+
 void run_brittle(Pool& pool, Brittle::When when) {
   Executor::run(pool, [when](Executor& executor) {
     (void)executor.submit<&takes>(Brittle{.breaks = when}).get();
@@ -293,6 +300,7 @@ const Faults survived = {
     {"executor_load_argument", [](Pool& pool) { run_brittle(pool, Brittle::When::loaded); }},
     {"executor_save_result", run_tasks<&makes_unsavable>},
     {"executor_load_result", run_tasks<&makes_unloadable>},
+    {"executor_stopped", run_tasks<&ends<stops_once>>},
     {"executor_function",
      [](Pool& pool) {
        Executor::run(pool, [](Executor&) { throw std::runtime_error("the plan is wrong"); });

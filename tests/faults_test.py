@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 from pathlib import Path
@@ -150,6 +151,21 @@ class Fatal(unittest.TestCase):
                 job.terminate()
                 output_within(5, job)
                 self.assertNotEqual(job.returncode, 0)
+
+    def test_a_rank_that_is_stopped_in_a_task_is_named_and_goes_on(self):
+        with launch(FAULTS, "executor_stopped") as job:
+            limit = threading.Timer(10, job.terminate)
+            limit.start()
+            self.addCleanup(limit.cancel)
+            named = None
+            while not named:
+                said = job.stdout.readline()
+                self.assertNotEqual(said, "", "nobody is named")
+                named = re.search(r"rank 0 \(.*\) has waited \d+ s for rank 1 \(.* pid (\d+)\): task \d+$", said)
+            os.kill(int(named[1]), signal.SIGCONT)
+            output = output_within(5, job)
+            self.assertEqual(job.returncode, 0, output)
+            self.assertEqual(output.count("executor_stopped: nothing was thrown"), RANKS)
 
 
 class Signals(unittest.TestCase):

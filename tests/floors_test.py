@@ -34,6 +34,7 @@ ROWS = [
 
 # Files of a module that do not bear its name.
 MODULE_OF = {
+    "absence": "comm",
     "build_info": "provenance",
     "columns": "store",
     "doctor": "layout",
