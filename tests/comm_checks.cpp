@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <numeric>
 
@@ -124,6 +125,24 @@ double cpu_seconds() {
     return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
   };
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+void check_sleeps(const Comm& comm, const std::function<void()>& wait) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  constexpr double most_s = 0.2; // a sanitizer's own work
+#else
+  constexpr double most_s = 0.04;
+#endif
+  double least_s = std::numeric_limits<double>::infinity(); // other load only adds to it
+  bool all_sleep = false;
+  for (int time = 0; time < 5 && !all_sleep; ++time) {
+    comm.barrier();
+    const double before_s = cpu_seconds();
+    wait();
+    least_s = std::min(least_s, cpu_seconds() - before_s);
+    all_sleep = std::ranges::max(comm.all_gather(least_s)) < most_s;
+  }
+  EXPECT_LT(least_s, most_s);
 }
 
 void check_places(const Comm& comm) {

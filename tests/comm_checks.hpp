@@ -5,6 +5,8 @@
 
 #include "cleave/comm.hpp"
 
+#include <functional>
+
 namespace cleave::testing {
 
 /// Rank, size, nodes, neighbours and names fit together.
@@ -27,5 +29,7 @@ void check_comm(const Comm& comm);
 
 /// Seconds of CPU time of this process so far.
 [[nodiscard]] double cpu_seconds();
+/// wait(), which waits for 2 s, must cost each rank under 40 ms of processor time. Collective.
+void check_sleeps(const Comm& comm, const std::function<void()>& wait);
 
 } // namespace cleave::testing

@@ -375,28 +375,39 @@ std::vector<std::uint64_t> random_numbers(Pool& pool) {
   return numbers;
 }
 
-void check_workers_stay_busy(Pool& pool) {
-  Executor::run(pool, [](Executor& e) {
-    const std::vector<int> naps(static_cast<std::size_t>(50 * e.workers()), 10);
-    const auto futures = e.map<&tasks::nap>(naps);
-    std::this_thread::sleep_for(500ms);
-    std::int64_t busy_ns = 0;
-    std::int64_t first_ns = std::numeric_limits<std::int64_t>::max();
-    std::int64_t last_ns = 0;
-    for (const auto& future : futures) {
-      const auto [begin_ns, end_ns] = future.get();
-      busy_ns += end_ns - begin_ns;
-      first_ns = std::min(first_ns, begin_ns);
-      last_ns = std::max(last_ns, end_ns);
-    }
-    const double share =
-        static_cast<double>(busy_ns) / static_cast<double>((last_ns - first_ns) * e.workers());
-    EXPECT_GT(share, 0.8); // bench/executor_round_trip measures how much more
+namespace {
+
+/// The share of their time in which workers are at work on naps that root submits, and gets after
+/// it has been busy with something else.
+double share_at_work(Executor& e, const std::function<void()>& something_else) {
+  const std::vector<int> naps(static_cast<std::size_t>(100 * e.workers()), 10);
+  const auto futures = e.map<&tasks::nap>(naps);
+  something_else();
+  std::int64_t busy_ns = 0;
+  std::int64_t first_ns = std::numeric_limits<std::int64_t>::max();
+  std::int64_t last_ns = 0;
+  for (const auto& future : futures) {
+    const auto [begin_ns, end_ns] = future.get();
+    busy_ns += end_ns - begin_ns;
+    first_ns = std::min(first_ns, begin_ns);
+    last_ns = std::max(last_ns, end_ns);
+  }
+  return static_cast<double>(busy_ns) / static_cast<double>((last_ns - first_ns) * e.workers());
+}
+
+} // namespace
+
+void check_workers_stay_busy(Pool& pool, const std::function<void()>& something_else) {
+  Executor::run(pool, [&something_else](Executor& e) {
+    double best = 0; // other load on the machine only takes from the share
+    for (int time = 0; time < 5 && best <= 0.95; ++time)
+      best = std::max(best, share_at_work(e, something_else));
+    EXPECT_GT(best, 0.95);
   });
 }
 
-void wait_for_a_sleeping_task(Executor& e) {
-  e.submit<&tasks::after>(500, 0).get();
+void wait_for_a_sleeping_task(Executor& e, std::chrono::milliseconds length) {
+  e.submit<&tasks::after>(length.count(), 0).get();
 }
 
 void check_executor(Pool& pool, std::int64_t mebibytes) {

@@ -5,7 +5,9 @@
 
 #include "cleave/executor.hpp"
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 namespace cleave::testing {
@@ -30,10 +32,10 @@ void check_unordered(Pool& pool);
 void check_runs(Pool& pool);
 /// Of ten tasks in each of two runs; at root.
 std::vector<std::uint64_t> random_numbers(Pool& pool);
-/// Root sleeps between submit and get: the workers do not.
-void check_workers_stay_busy(Pool& pool);
-/// A function that waits for a task of half a second, which sleeps.
-void wait_for_a_sleeping_task(Executor& e);
+/// Root does something else between submit and get, for a second: the workers do not idle.
+void check_workers_stay_busy(Pool& pool, const std::function<void()>& something_else);
+/// A function that waits for a task of that length, which sleeps.
+void wait_for_a_sleeping_task(Executor& e, std::chrono::milliseconds length);
 
 /// All checks above but check_workers_stay_busy; large tasks of `mebibytes`.
 void check_executor(Pool& pool, std::int64_t mebibytes);

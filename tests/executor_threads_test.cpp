@@ -148,7 +148,8 @@ TEST(ExecutorInProcess, IsSilentBeforePatienceEnds) {
       2,
       [](Comm& comm) {
         Pool pool(comm, PoolOptions{.threads = 1});
-        Executor::run(pool, cleave::testing::wait_for_a_sleeping_task);
+        Executor::run(pool,
+                      [](Executor& e) { cleave::testing::wait_for_a_sleeping_task(e, 500ms); });
       },
       options);
   EXPECT_EQ(said, 0);
