@@ -1,6 +1,7 @@
-"""The Pool and the program on several nodes of unequal size, over TCP, on hosts made by hosts.sh.
+"""Pool, Executor and program on several nodes of unequal size, over TCP, on hosts made by hosts.sh.
 
-usage: hosts_test.py CLEAVE POOL_TEST FAULTS SHARED    SHARED: a folder that holds all of them
+usage: hosts_test.py CLEAVE TESTS FAULTS SHARED [unittest arguments]
+TESTS: the folder of the test programs; SHARED: a folder that holds all of them
 """
 
 import json
@@ -11,7 +12,7 @@ import unittest
 from pathlib import Path
 
 HOSTS = Path(__file__).with_name("hosts.sh")
-PROGRAM, POOL_TEST, FAULTS, SHARED = sys.argv[1:5]
+PROGRAM, TESTS, FAULTS, SHARED = sys.argv[1:5]
 LAYOUTS = {2: "h1:1,h2:2", 3: "h1:1,h2:2,h3:1", 4: "h1:2,h2:1,h3:1,h4:2"}
 ENVIRONMENT = {
     "OMPI_MCA_pml": "ob1",
@@ -49,7 +50,18 @@ class Hosts(unittest.TestCase):
     def test_the_pool_keeps_its_promises(self):
         for nodes in LAYOUTS:
             with self.subTest(nodes=nodes):
-                self.launch(nodes, POOL_TEST, "--gtest_filter=*/adaptive:*/auto")
+                self.launch(nodes, f"{TESTS}/pool_test", "--gtest_filter=*/adaptive:*/auto")
+
+    def test_the_executor_keeps_its_promises(self):
+        for nodes in (2, 3):
+            with self.subTest(nodes=nodes):
+                self.launch(nodes, f"{TESTS}/executor_test", "--gtest_filter=*/one_node:*/threads")
+
+    def test_who_waits_sleeps_and_who_works_is_kept_busy(self):
+        for nodes in (2, 3):
+            with self.subTest(nodes=nodes):
+                for test, cases in [("comm_waiting_test", "*.Sleeps*"), ("executor_waiting_test", "*/0")]:
+                    self.launch(nodes, f"{TESTS}/{test}", f"--gtest_filter={cases}", "--patience=120")
 
     def test_the_program_says_the_same_as_on_one_node(self):
         options = ["run", "sum_squares", "-p", "n=1e6,2e6,3e6", "--json", "-o"]
@@ -88,4 +100,4 @@ class Hosts(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1])
+    unittest.main(argv=[sys.argv[0], *sys.argv[5:]])
