@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 
 namespace cleave::testing {
 namespace {
@@ -187,6 +188,11 @@ void check_workers(Pool& pool) {
   }
 }
 
+/// Whether all workers draw from one list, where a call has one.
+bool draws(const Pool& pool) {
+  return pool.comm().nodes() > 1 || pool.data_path() != "messages";
+}
+
 /// With a hint of cost, on one node or several, nobody computes another task before the dearest.
 void check_hints(Pool& pool) {
   struct Begun {
@@ -196,10 +202,43 @@ void check_hints(Pool& pool) {
   const auto cost = [](std::int64_t i) { return i == 90 ? 1e6 : 1.0; };
   const auto numbers =
       pool.map(number, 100, {.schedule = Schedule::parse("dynamic"), .cost = cost});
-  const bool draws = pool.comm().nodes() > 1 || pool.data_path() != "messages";
-  if (pool.is_root() && draws) {
+  if (pool.is_root() && draws(pool)) {
     EXPECT_EQ(numbers[90], 1);
   }
+}
+
+/// Whether the worker of this task has begun with it, or with tasks just before it: with its chunk.
+bool begins_a_worker(const std::vector<Step>& steps, std::size_t task) {
+  const Step& own = steps[task];
+  const auto before = static_cast<std::size_t>(own.number - 1);
+  if (before >= task)
+    return false; // it is in the first chunk of all
+  for (std::size_t i = 1; i <= before; ++i)
+    if (steps[task - i].worker != own.worker ||
+        std::cmp_not_equal(steps[task - i].number, before + 1 - i))
+      return false;
+  return true;
+}
+
+/// A chunk that takes long is drawn first the next time.
+void check_experience(Pool& pool) {
+  struct Begun {
+    int call = 0;
+    int tasks = 0;
+  };
+  bool drawn_first = false; // or after others that a busy machine has made long
+  for (int call = 1; call <= (draws(pool) ? 10 : 2) && !drawn_first; ++call) {
+    const auto slow = [call](std::int64_t i, Worker& worker) {
+      Begun& begun = worker.local<Begun>();
+      begun = {call, begun.call == call ? begun.tasks + 1 : 1};
+      if (i == 90)
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      return Step{worker.index(), worker.rank(), worker.thread(), begun.tasks};
+    };
+    const auto steps = pool.map(slow, 100, {.schedule = Schedule()});
+    drawn_first = pool.from_root([&] { return call > 1 && begins_a_worker(steps, 90); });
+  }
+  EXPECT_TRUE(drawn_first || !draws(pool));
 }
 
 /// Options of a call change who computes what and when, never the results.
@@ -214,7 +253,7 @@ void check_options(Pool& pool) {
     expect_all(pool, pool.map(text, words, options), 100,
                [](std::int64_t) { return std::string("word!"); });
   }
-  // A chunk that takes long is drawn first the next time.
+  // Nor does what the last calls have taken.
   const auto slow = [](std::int64_t i) {
     if (i == 90)
       std::this_thread::sleep_for(std::chrono::milliseconds(3));
@@ -388,6 +427,7 @@ void check_maps(Pool& pool) {
   check_workers(pool);
   check_options(pool);
   check_hints(pool);
+  check_experience(pool);
   check_streams(pool);
   check_slow_streams(pool);
   check_views(pool);
