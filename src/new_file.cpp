@@ -164,4 +164,11 @@ bool is_strangers(const std::filesystem::path& folder) {
   return lstat(name.c_str(), &state) == 0 && !Folder(name).trusts(state);
 }
 
+bool is_named(const Descriptor& file, const std::filesystem::path& name) {
+  struct stat opened {};
+  struct stat named {};
+  return fstat(file.get(), &opened) == 0 && stat(name.c_str(), &named) == 0 &&
+         opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
 } // namespace cleave

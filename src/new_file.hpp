@@ -72,4 +72,8 @@ private:
 /// thread-safe.
 [[nodiscard]] bool is_strangers(const std::filesystem::path& folder);
 
+/// Whether `name` is a name of the open file: not when that was removed or replaced. Local,
+/// thread-safe.
+[[nodiscard]] bool is_named(const Descriptor& file, const std::filesystem::path& name);
+
 } // namespace cleave

@@ -4,6 +4,7 @@
 #include "cleave/timings.hpp"
 #include "command/child_process.hpp"
 #include "command/job_log.hpp"
+#include "command/log_attempts.hpp"
 #include "command/ordered_output.hpp"
 #include "command/rows.hpp"
 #include "command/shell_words.hpp"
@@ -17,8 +18,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <span>
@@ -28,6 +33,18 @@
 #include <vector>
 
 cleave::Workload command_workload();
+
+namespace {
+int lock_error = 0; // of a file system that keeps no locks
+}
+
+// In place of the C library's.
+extern "C" int flock(int file, int operation) noexcept {
+  if (lock_error == 0)
+    return static_cast<int>(syscall(SYS_flock, file, operation));
+  errno = lock_error;
+  return -1;
+}
 
 namespace cleave::command {
 namespace {
@@ -188,6 +205,18 @@ TEST(WorkerPlaces, LeaveSharedCoresTogether) {
   EXPECT_THAT(worker_places(layout, 1)[0].environment, Contains("OMP_NUM_THREADS=1"));
 }
 
+/// The message of the Error io that `work` throws; "done" when it throws none.
+template <class Work>
+std::string failure(Work work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::io);
+    return error.what();
+  }
+  return "done";
+}
+
 JobRecord record(std::int64_t task, std::int64_t exit_value, const std::string& command) {
   return {.task = task,
           .host = "node1",
@@ -273,6 +302,78 @@ TEST_F(CommandFiles, AJobLogIsClaimedOnce) {
   EXPECT_EQ(text(folder_ / "log"), "");
   EXPECT_THROW(claim_job_log(folder_ / "log"), Error);
   EXPECT_THROW(claim_job_log(folder_ / "none/log"), Error);
+}
+
+// As some NFS and Lustre are mounted.
+TEST_F(CommandFiles, WhereNoLockIsKeptAJobLogSaysSo) {
+  const auto file = folder_ / "log";
+  EXPECT_EQ(JobLog(file, false).no_lock(), "");
+  for (const int error : {ENOLCK, EOPNOTSUPP, ENOSYS}) {
+    lock_error = error;
+    JobLog log(file, true);
+    lock_error = 0;
+    EXPECT_EQ(log.no_lock(), std::strerror(error));
+    log.append(record(error, 0, "one"));
+  }
+  std::vector<std::int64_t> tasks;
+  read_job_log(file, [&](const JobRecord& r) { tasks.push_back(r.task); });
+  EXPECT_THAT(tasks, ElementsAre(ENOLCK, EOPNOTSUPP, ENOSYS));
+}
+
+TEST_F(CommandFiles, ARunIsToldThatNoLockIsKept) {
+  const Values values = testing::values_of(
+      command_workload(), {{"tasks", file(":\n").string()}, {"joblog", folder_ / "log"}});
+  std::vector<std::string> warnings;
+  Comm::in_process(1, [&](Comm& comm) {
+    Pool pool(comm);
+    const auto job = command_workload().prepare(values, pool);
+    job->tell_warnings_to([&](const Error& warning) { warnings.push_back(warning.message()); });
+    lock_error = ENOLCK;
+    job->run(pool);
+    lock_error = 0;
+  });
+  EXPECT_THAT(warnings, ElementsAre(HasSubstr("cannot be locked (No locks available)")));
+}
+
+// Another run has gone on with the log and ended between its reading and its lock.
+TEST_F(CommandFiles, AJobLogThatHasGrownSinceItWasReadIsRefused) {
+  const auto file = folder_ / "log";
+  JobLog(file, false).append(record(1, 0, "one"));
+  const KeptLog kept{file, read_job_log(file, [](const JobRecord&) {})};
+  EXPECT_EQ(kept.bytes, std::ssize(text(file)));
+  JobLog(file, true).append(record(2, 0, "two"));
+  const std::string grown = text(file);
+  EXPECT_THAT(failure([&] { static_cast<void>(take_log(file, kept)); }),
+              HasSubstr("written by another run meanwhile"));
+  EXPECT_EQ(text(file), grown);
+}
+
+// Such as a zombie's that comes to its end after a later attempt has come to its own.
+TEST_F(CommandFiles, AnAttemptLogIsSettledUnlessALaterOneWas) {
+  const auto name = folder_ / "log";
+  JobLog second(folder_ / "log.j7-a2", false);
+  JobLog third(folder_ / "log.j7-a3", false);
+  third.append(record(3, 0, "three"));
+  EXPECT_EQ(latest_log(name), folder_ / "log.j7-a3");
+  settle(third, name);
+  const std::string settled = text(name);
+  second.append(record(2, 0, "two"));
+  EXPECT_THAT(failure([&] { settle(second, name); }), HasSubstr("a later attempt"));
+  third.append(record(4, 0, "four"));
+  EXPECT_EQ(text(name), settled + to_line(record(4, 0, "four")));
+  EXPECT_EQ(latest_log(name), name);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "log.j7-a2"));
+}
+
+TEST_F(CommandFiles, AnEarlierAttemptIsSettledBeforeALaterOne) {
+  const auto name = folder_ / "log";
+  JobLog second(folder_ / "log.j7-a2", false);
+  JobLog third(folder_ / "log.j7-a3", false);
+  third.append(record(3, 0, "three"));
+  settle(second, name);
+  EXPECT_EQ(latest_log(name), folder_ / "log.j7-a3");
+  settle(third, name);
+  EXPECT_THAT(text(name), HasSubstr("three"));
 }
 
 TEST(Tally, DoesNotDependOnTheOrder) {

@@ -79,10 +79,10 @@ class Case(unittest.TestCase):
         self.assertEqual(run.returncode, status, run.stdout + run.stderr)
         return run
 
-    def start(self, *parameters, **options):
+    def start(self, *parameters, variables=None, **options):
         process = subprocess.Popen(self.line(*parameters, **options), cwd=self.home, text=True,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                   env=self.environment({}))
+                                   env=self.environment(variables or {}))
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.stderr.close)
         self.addCleanup(process.wait)
@@ -433,6 +433,113 @@ class Resuming(Case):
         run = self.run_tasks(list_of, "joblog=log", "resume=true", status=3)
         self.assertIn("is being written by another run", run.stderr)
         self.assertEqual(process.wait(timeout=20), 0)
+
+
+class Attempts(Case):
+    """Attempts of a requeued Slurm job: an earlier one that was cut off, a zombie, goes on beside a later one."""
+
+    TASKS = 12
+    QUICK = 4  # the others wait for a file
+    LIST = [NOTE.format(0)] * QUICK + [f"sh -c 'until test -e $GATE; do sleep 0.02; done' {i}"
+                                       for i in range(TASKS - QUICK)]
+    WHOLE = list(range(1, TASKS + 1))
+    LINE = ("joblog=log", "resume=true", "kill_after_s=1")
+
+    @staticmethod
+    def slurm(attempt, gate="go", job=7):
+        return {"SLURM_JOB_ID": str(job), "SLURM_RESTART_COUNT": str(attempt - 1), "GATE": gate}
+
+    def begin(self, attempt, log=None, **how):
+        """An attempt that has done what is quick, and waits in the next task for its gate."""
+        process = self.start(self.tasks(*self.LIST), *self.LINE, variables=self.slurm(attempt, **how))
+        self.assertTrue(wait_until(lambda: len(self.logged(log or "log")) == self.QUICK), self.names())
+        return process
+
+    def names(self):
+        return sorted(path.name for path in self.home.iterdir() if path.name.startswith("log"))
+
+    def end(self, process, *statuses):
+        output = process.communicate(timeout=60)
+        self.assertIn(process.returncode, statuses, output)
+
+    def finish(self, attempt, job=7, **options):
+        self.write("go", "")
+        return self.run_tasks(self.tasks(*self.LIST), *self.LINE, variables=self.slurm(attempt, job=job), **options)
+
+    def test_a_zombie_and_a_later_attempt_at_once(self):
+        zombie = self.begin(1)
+        later = self.begin(2, "log.j7-a2")
+        self.assertEqual(self.names(), ["log", "log.j7-a2"])
+        self.write("go", "")
+        self.end(later, 0)
+        self.end(zombie, 0, 3)
+        self.assertEqual(self.names(), ["log"])
+        self.assertEqual(sorted(self.logged()), self.WHOLE)
+        self.assertEqual(self.ran(), dict.fromkeys(range(1, self.QUICK + 1), 1))
+
+    def test_a_zombie_that_goes_on_when_a_later_attempt_has_ended(self):
+        for number in (1, 2):
+            with self.subTest(zombie=number):
+                for name in ("log", "go", "late"):
+                    (self.home / name).unlink(missing_ok=True)
+                if number == 2:  # it has a log of its own
+                    self.begin(1).kill()
+                zombie = self.begin(number, "log" if number == 1 else "log.j7-a2", gate="late")
+                run = self.finish(number + 1, extra=["--json"])
+                self.assertEqual(json.loads(run.stdout)["result"]["earlier"], self.QUICK)
+                self.assertEqual(sorted(self.logged()), self.WHOLE)
+                before = (self.home / "log").read_bytes()
+                self.write("late", "")
+                self.end(zombie, 0, 3)
+                self.assertEqual((self.home / "log").read_bytes(), before)
+                self.assertEqual(self.names(), ["log"])
+
+    def test_a_zombie_in_its_second_repetition(self):
+        """Which begins the log anew: its own."""
+        process = self.start(self.tasks(*self.LIST), *self.LINE, extra=["--repetitions", "30"],
+                             variables=self.slurm(1, "late"))
+        self.assertTrue(wait_until(lambda: len(self.logged()) == self.QUICK))
+        self.finish(2)
+        before = (self.home / "log").read_bytes()
+        self.write("late", "")
+        self.end(process, 0, 3)
+        self.assertEqual((self.home / "log").read_bytes(), before)
+
+    def test_an_attempt_whose_predecessor_wrote_nothing(self):
+        self.finish(3)
+        self.assertEqual((self.names(), sorted(self.logged())), (["log"], self.WHOLE))
+
+    def test_a_run_by_hand_goes_on_with_the_latest(self):
+        self.begin(1).kill()
+        self.begin(2, "log.j7-a2").kill()
+        with (self.home / "log").open("a") as log:  # a zombie's
+            log.write("no line\n")
+        list_of = self.tasks(*self.LIST)
+        run = self.run_tasks(list_of, "joblog=log", status=2)
+        self.assertIn("log.j7-a2 exists; go on with it by resume=true", run.stderr)
+        self.write("go", "")
+        run = self.run_tasks(list_of, *self.LINE, extra=["--json"])
+        self.assertEqual(json.loads(run.stdout)["result"]["earlier"], self.QUICK)
+        self.assertEqual((self.names(), sorted(self.logged())), (["log"], self.WHOLE))
+
+    def test_no_later_attempt_of_the_same_job(self):
+        """An earlier one, the same once more, and other jobs are refused as long as the attempt lives."""
+        living = self.begin(2, "log.j7-a2")
+        for variables in ({}, self.slurm(2), self.slurm(2, job=8), self.slurm(3, job=8)):
+            run = self.run_tasks(self.tasks(*self.LIST), *self.LINE, variables=variables, status=3)
+            self.assertIn("is being written by another run", run.stderr)
+        third = self.begin(3, "log.j7-a3")
+        run = self.run_tasks(self.tasks(*self.LIST), *self.LINE, variables=self.slurm(2), status=3)
+        self.assertIn("a later attempt of this job has taken over", run.stderr)
+        self.write("go", "")
+        self.end(third, 0)
+        self.end(living, 0, 3)
+        self.assertEqual((self.names(), sorted(self.logged())), (["log"], self.WHOLE))
+
+    def test_another_job_goes_on_with_what_an_attempt_has_left(self):
+        self.begin(2, "log.j7-a2").kill()
+        self.finish(2, job=8)
+        self.assertEqual((self.names(), sorted(self.logged())), (["log"], self.WHOLE))
 
 
 class Memory(Case):

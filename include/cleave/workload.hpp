@@ -149,6 +149,10 @@ public:
   using OutputTold = std::function<void(std::string_view text, bool error)>;
   /// Sets who is told, at root.
   void tell_output_to(OutputTold told) { output_told_ = std::move(told); }
+  /// Told of what does not end the run.
+  using WarningTold = std::function<void(const Error&)>;
+  /// Sets who is told, at root.
+  void tell_warnings_to(WarningTold told) { warning_told_ = std::move(told); }
 
 protected:
   /// Tells text; of no effect where nobody listens. Root's.
@@ -156,9 +160,15 @@ protected:
     if (output_told_)
       output_told_(text, error);
   }
+  /// Tells a warning; of no effect where nobody listens. Root's.
+  void tell_warning(const Error& warning) const {
+    if (warning_told_)
+      warning_told_(warning);
+  }
 
 private:
   OutputTold output_told_;
+  WarningTold warning_told_;
 };
 
 /// A computation that `cleave run NAME` knows.

@@ -17,11 +17,9 @@ void make_folder(const std::filesystem::path& folder) {
 
 } // namespace
 
-Campaign::Campaign(const Settings& settings, const Survey& survey, bool keep_log, Tell tell)
-    : settings_(settings), survey_(survey), list_(settings.source),
+Campaign::Campaign(const Settings& settings, const Survey& survey, JobLog* log, Tell tell)
+    : settings_(settings), survey_(survey), list_(settings.source), log_(log),
       output_(std::move(tell), survey.done, settings.tag), tally_(survey.tally) {
-  if (!settings.joblog.empty())
-    log_.emplace(settings.joblog, keep_log);
   if (!settings.outputs.empty())
     make_folder(settings.outputs);
 }
@@ -70,7 +68,7 @@ void Campaign::take(const Answer& answer, const std::string& host) {
 
 void Campaign::log(const SpawnReport& report, std::int32_t rank, const std::string& host,
                    std::string command) {
-  if (!log_)
+  if (log_ == nullptr)
     return;
   log_->append({.task = report.task,
                 .host = host,

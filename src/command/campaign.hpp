@@ -29,9 +29,9 @@ using Answer = std::pair<std::int32_t, std::vector<std::byte>>;
 /// Memory grows by a bit a task. Not thread-safe.
 class Campaign {
 public:
-  /// @param keep_log go on with the log that is there
-  /// @throws Error io when the log or the folder of outputs cannot be made
-  Campaign(const Settings& settings, const Survey& survey, bool keep_log, Tell tell);
+  /// @param log where reports are kept; null: nowhere
+  /// @throws Error io when the folder of outputs cannot be made
+  Campaign(const Settings& settings, const Survey& survey, JobLog* log, Tell tell);
 
   /// The next order; nothing when all are given out, or too many tasks have failed.
   [[nodiscard]] std::optional<Order> next();
@@ -52,7 +52,7 @@ private:
   const Settings& settings_;
   const Survey& survey_;
   TaskList list_;
-  std::optional<JobLog> log_;
+  JobLog* log_;
   OrderedOutput output_;
   Tally tally_;
   std::map<std::int64_t, std::string> given_; // commands by task, of those that run

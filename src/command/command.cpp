@@ -71,6 +71,7 @@ public:
 
 private:
   void direct(Executor& executor, const Pool& pool);
+  void begin_log();
   [[nodiscard]] bool log_is_whole() const;
   [[nodiscard]] std::string failures_text() const;
 
@@ -80,6 +81,7 @@ private:
   std::int64_t tasks_;
   std::int64_t to_do_; // of the first repetition
   int repetitions_ = 0;
+  std::optional<JobLog> log_;             // root's, from the first repetition on
   Tally tally_;                           // root's
   std::array<std::uint64_t, 3> answer_{}; // root's: tasks, failures, digest
 };
@@ -92,12 +94,11 @@ void Commands::run(Pool& pool) {
 
 // Only the first repetition goes on with what an earlier run has done.
 void Commands::direct(Executor& executor, const Pool& pool) {
-  const bool first = repetitions_++ == 0;
-  if (!first)
-    survey_ = {tasks_, std::vector<bool>(static_cast<std::size_t>(tasks_)), {}};
-  else if (!settings_.resume && !settings_.joblog.empty())
-    claim_job_log(settings_.joblog);
-  Campaign campaign(settings_, survey_, first && settings_.resume,
+  if (repetitions_++ > 0)
+    survey_ = {tasks_, std::vector<bool>(static_cast<std::size_t>(tasks_)), {}, {}};
+  if (!settings_.joblog.empty())
+    begin_log();
+  Campaign campaign(settings_, survey_, log_ ? &*log_ : nullptr,
                     [this](std::string_view text, bool error) { tell_output(text, error); });
   std::int64_t told_ns = 0;
   const auto take = [&](std::int64_t /*index*/, const Answer& answer) {
@@ -112,9 +113,23 @@ void Commands::direct(Executor& executor, const Pool& pool) {
   executor.map_unordered<&run_order>(Orders(campaign), take, 0,
                                      {.timeout = std::chrono::duration<double>(0)});
   campaign.finish();
+  if (log_)
+    settle(*log_, settings_.joblog);
   tally_ = campaign.tally();
   answer_ = {static_cast<std::uint64_t>(tally_.ended()),
              static_cast<std::uint64_t>(tally_.failed()), tally_.digest()};
+}
+
+// Opened once: by the second repetition the name may be that of a later attempt's log.
+void Commands::begin_log() {
+  if (log_)
+    return log_->begin_anew();
+  log_ = take_log(settings_.joblog, survey_.kept);
+  if (!log_->no_lock().empty())
+    tell_warning({ErrorKind::io,
+                  "cannot be locked (" + log_->no_lock() +
+                      "): see to it that no other run writes it at the same time",
+                  {log_->file().string(), 0, "joblog"}});
 }
 
 Verdict Commands::check() {
@@ -193,7 +208,7 @@ std::string Commands::how_to_resume() const {
 
 /// Refuses what could not be written after the work. Root.
 void accept_outputs(const Settings& settings, const Values& values) {
-  const fs::path& log = settings.joblog;
+  const fs::path log = settings.joblog.empty() ? fs::path() : latest_log(settings.joblog);
   if (!log.empty() && fs::exists(log) && !fs::is_regular_file(log))
     throw values.error("joblog", log.string() + " must be a regular file");
   if (!settings.source.csv.empty() && fs::exists(settings.source.csv) &&
@@ -204,7 +219,7 @@ void accept_outputs(const Settings& settings, const Values& values) {
                                                 "another name");
   try {
     if (!log.empty())
-      check_output(log, true);
+      check_output(settings.joblog, true);
   } catch (const Error& error) {
     throw values.error("joblog", error.what());
   }

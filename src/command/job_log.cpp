@@ -135,11 +135,12 @@ std::optional<JobRecord> parse_record(std::string_view line, bool summed) {
   return record;
 }
 
-void read_job_log(const std::filesystem::path& file,
-                  const std::function<void(const JobRecord&)>& take) {
+std::int64_t read_job_log(const std::filesystem::path& file,
+                          const std::function<void(const JobRecord&)>& take) {
   std::ifstream stream(file, std::ios::binary);
+  std::int64_t bytes = 0;
   if (!stream.is_open() && !std::filesystem::exists(file))
-    return;
+    return bytes;
   int number = 0;
   bool summed = true;
   const auto refuse = [&](const std::string& message) {
@@ -149,8 +150,9 @@ void read_job_log(const std::filesystem::path& file,
     throw refuse(std::string("cannot be read: ") + std::strerror(errno));
   for (std::string line; std::getline(stream, line);) {
     if (stream.eof() && (number > 0 || header.starts_with(line))) // torn: no end of line
-      return;
+      return bytes;
     ++number;
+    bytes += std::ssize(line) + 1;
     if (number == 1) {
       summed = line == header;
       if (!summed && line != header_without_sums)
@@ -165,6 +167,7 @@ void read_job_log(const std::filesystem::path& file,
   }
   if (stream.bad())
     throw refuse("cannot be read to its end");
+  return bytes;
 }
 
 void claim_job_log(const std::filesystem::path& file) {
@@ -178,23 +181,47 @@ void claim_job_log(const std::filesystem::path& file) {
                 {file.string(), 0, "joblog"});
 }
 
-JobLog::JobLog(std::filesystem::path file, bool keep)
+JobLog::JobLog(std::filesystem::path file, bool keep, std::optional<std::int64_t> read)
     : name_(std::move(file)), file_(open_output(name_, O_RDWR | O_APPEND)) {
   if (!file_)
     throw failure("cannot be opened");
-  if (flock(file_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-    throw Error(ErrorKind::io, "is being written by another run; wait for its end",
-                {name_.string(), 0, "joblog"});
+  lock();
   struct stat state {};
   if (fstat(file_.get(), &state) != 0)
     throw failure("cannot be read");
   const off_t whole = keep ? whole_bytes(file_.get(), state.st_size) : 0;
+  if (read)
+    require_unchanged(whole, *read);
   if (S_ISREG(state.st_mode) && ftruncate(file_.get(), whole) != 0)
     throw failure("cannot be mended");
   if (whole == 0)
     write(std::string(header) + "\n");
   else
     summed_ = starts_with_header(file_.get());
+}
+
+// Where locks are not kept (some NFS, some Lustre) work goes on: caller and user are to know.
+void JobLog::lock() {
+  if (flock(file_.get(), LOCK_EX | LOCK_NB) == 0)
+    return;
+  if (errno == EWOULDBLOCK)
+    throw Error(ErrorKind::io, "is being written by another run; wait for its end",
+                {name_.string(), 0, "joblog"});
+  no_lock_ = std::strerror(errno);
+}
+
+// Nobody has gone on and ended between the caller's reading and the lock.
+void JobLog::require_unchanged(off_t whole, std::int64_t read) const {
+  if (whole != read || !is_named(file_, name_))
+    throw Error(ErrorKind::io, "was written by another run meanwhile; try again",
+                {name_.string(), 0, "joblog"});
+}
+
+void JobLog::begin_anew() {
+  if (ftruncate(file_.get(), 0) != 0)
+    throw failure("cannot be begun anew");
+  summed_ = true;
+  write(std::string(header) + "\n");
 }
 
 void JobLog::append(const JobRecord& record) {

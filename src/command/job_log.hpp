@@ -8,12 +8,15 @@
 #include "cleave/error.hpp"
 #include "spawn.hpp"
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace cleave::command {
 
@@ -41,9 +44,10 @@ struct JobRecord {
 
 /// Calls `take` for every line of the log; a last line without its end, which a kill has torn, is
 /// left out. No file is an empty log. Local.
+/// @return bytes of whole lines
 /// @throws Error bad_input that names file and line for what is no job log
-void read_job_log(const std::filesystem::path& file,
-                  const std::function<void(const JobRecord&)>& take);
+std::int64_t read_job_log(const std::filesystem::path& file,
+                          const std::function<void(const JobRecord&)>& take);
 
 /// Makes an empty log, for a run that begins: of several that begin at once, one succeeds. Local.
 /// @throws Error bad_input when there is a file of this name by now, io when it cannot be made
@@ -53,17 +57,29 @@ void claim_job_log(const std::filesystem::path& file);
 class JobLog {
 public:
   /// @param keep go on with the lines that are there, but for a torn last one; else start anew
+  /// @param read bytes of whole lines that must be there: what the caller knows of
   /// @throws Error io, as when another run writes the log
-  JobLog(std::filesystem::path file, bool keep);
+  JobLog(std::filesystem::path file, bool keep, std::optional<std::int64_t> read = std::nullopt);
   /// Writes the record at once. @throws Error io
   void append(const JobRecord& record);
+  /// Removes all lines. @throws Error io
+  void begin_anew();
+
+  [[nodiscard]] const std::filesystem::path& file() const noexcept { return name_; }
+  /// The file has got another name.
+  void has_name(std::filesystem::path name) { name_ = std::move(name); }
+  /// Why the file system keeps no lock on it, and so could not refuse another run; empty: it does.
+  [[nodiscard]] const std::string& no_lock() const noexcept { return no_lock_; }
 
 private:
+  void lock();
+  void require_unchanged(off_t whole, std::int64_t read) const;
   void write(std::string_view text);
   [[nodiscard]] Error failure(const std::string& what) const;
 
   std::filesystem::path name_;
   Descriptor file_;
+  std::string no_lock_;
   bool summed_ = true;
 };
 

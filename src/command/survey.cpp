@@ -24,7 +24,7 @@ std::uint64_t mark(std::int64_t task, const std::string& command) {
 class Logged {
 public:
   explicit Logged(const std::filesystem::path& file) {
-    read_job_log(file, [this](const JobRecord& record) { add(record); });
+    bytes_ = read_job_log(file, [this](const JobRecord& record) { add(record); });
   }
 
   [[nodiscard]] bool has(std::int64_t task) const {
@@ -39,6 +39,7 @@ public:
   [[nodiscard]] std::int64_t tasks() const { return tasks_; }
   // A sum over tasks and their commands.
   [[nodiscard]] std::uint64_t marks() const { return marks_; }
+  [[nodiscard]] std::int64_t bytes() const { return bytes_; }
 
 private:
   void add(const JobRecord& record) {
@@ -56,15 +57,16 @@ private:
   static constexpr std::int64_t block_tasks = 4096;
   // In blocks, so that a line with a great number takes no more memory than another.
   std::unordered_map<std::int64_t, std::bitset<block_tasks>> seen_;
+  std::int64_t bytes_ = 0;
   std::int64_t tasks_ = 0;
   std::uint64_t marks_ = 0;
   std::map<std::int64_t, JobRecord> failures_;
 };
 
 // The log and the list differ: says where, if it can be found among the first lines of the log.
-Error other_list(const Settings& settings) {
+Error other_list(const Settings& settings, const std::filesystem::path& log) {
   std::map<std::int64_t, std::string> first;
-  read_job_log(settings.joblog, [&first](const JobRecord& record) {
+  read_job_log(log, [&first](const JobRecord& record) {
     if (first.size() < 10'000)
       first.emplace(record.task, record.command);
   });
@@ -82,7 +84,7 @@ Error other_list(const Settings& settings) {
   }
   return {ErrorKind::bad_input,
           "is the log of other commands" + where + "; name another log, or leave resume out",
-          {settings.joblog.string(), 0, "joblog"}};
+          {log.string(), 0, "joblog"}};
 }
 
 std::string ending(std::int64_t exit_value, std::int64_t signal) {
@@ -117,8 +119,11 @@ std::vector<std::string> Tally::failures() const {
 
 Survey survey(const Settings& settings) {
   Survey survey;
-  const std::optional<Logged> logged =
-      settings.resume ? std::optional<Logged>(settings.joblog) : std::nullopt;
+  std::optional<Logged> logged;
+  if (settings.resume) {
+    survey.kept.file = latest_log(settings.joblog);
+    survey.kept.bytes = logged.emplace(survey.kept.file).bytes();
+  }
   std::uint64_t marks = 0;
   std::int64_t seen = 0;
   TaskList list(settings.source);
@@ -139,7 +144,7 @@ Survey survey(const Settings& settings) {
                        failure == nullptr ? 0 : failure->signal, task->text);
   }
   if (logged && (seen != logged->tasks() || marks != logged->marks()))
-    throw other_list(settings);
+    throw other_list(settings, survey.kept.file);
   return survey;
 }
 

@@ -3,6 +3,7 @@
 /// has done.
 #pragma once
 
+#include "log_attempts.hpp"
 #include "settings.hpp"
 
 #include <cstdint>
@@ -38,6 +39,7 @@ struct Survey {
   std::int64_t tasks = 0;
   std::vector<bool> done; ///< by number - 1: not to be run; empty: none
   Tally tally;            ///< of those that are done
+  KeptLog kept;           ///< where that is from
 };
 
 /// Reads the whole list once, and the job log when it is asked for: memory grows by a bit a task,

@@ -41,6 +41,7 @@ public:
     });
     job_ = workload_.prepare(values_, pool_);
     job_->tell_output_to(observer_.on_output);
+    job_->tell_warnings_to(observer_.on_warning);
     try {
       pool_.from_root([&] { return accept(); });
       if (!plan_.dry_run)

@@ -87,6 +87,21 @@ class Zombie(Case):
             log = (self.home / "log").read_text().splitlines()[1:]
             self.assertEqual(sorted(int(text.split("\t")[0]) for text in log), list(range(1, 61)))
 
+    def test_a_later_attempt_has_a_job_log_of_its_own(self):
+        """What Slurm starts again is not refused: the zombie's log is a file without a name in the end."""
+        with self.fault("zombie job: job log, later attempt"):
+            line = (*FARM, "-p", "joblog=log", "-p", "resume=true", "-q", "-o")
+            zombie = self.stop_whole(*line, "a.h5")
+            again = self.start(*line, "b.h5", SLURM_JOB_ID="7", SLURM_RESTART_COUNT="1")
+            self.expect(again, 0)
+            before = digest(self.home / "log")
+            self.go_on(zombie)
+            self.assertIn(zombie.end(20)[0], (0, 3))
+            self.assertEqual(digest(self.home / "log"), before)
+            log = (self.home / "log").read_text().splitlines()[1:]
+            self.assertEqual(sorted(int(text.split("\t")[0]) for text in log), list(range(1, 61)))
+            self.assertEqual(self.names(), ["a.h5", "b.h5", "log"])
+
 
 class Cut(Case):
     """A host without network: whoever waits for it says so. mpirun notices nothing; killing it ends the job."""
