@@ -447,6 +447,32 @@ class Ends(Case):
             self.assertLess(second["tasks"], 600, "it went on, and did not begin anew")
         self.await_all_idle()
 
+    def test_the_root_of_a_farm_is_cut_off(self):
+        """It goes on, with its lock on the job log, beside the attempt that Slurm starts: that has one of its own."""
+        self.write("farm.toml", 'workload = "command"\n[parameters]\ntemplate = "sleep 0.5"\nover = "i=1..300"\n')
+        job = self.submit("slurm/farm.sh", "farm.toml")
+        root = self.nodes_of(self.await_running(job))[0]
+        log = self.folder / f"results/farm-j{job}.joblog"
+        later = log.with_name(f"{log.name}.j{job}-a2")
+        self.await_lines(log, 20)
+        with log.open("rb") as zombies:
+            self.on_cluster("cut", root)
+            self.await_running(job, 90, restarts="1")
+            self.await_lines(later, 20)
+            self.await_lines(f"/proc/self/fd/{zombies.fileno()}", zombies.read().count(b"\n") + 4)
+            self.assertEqual(self.ended(job, 90), ["COMPLETED 0:0"], self.printed())
+        self.on_cluster("heal", root)
+        tasks = sorted(int(line.split("\t")[0]) for line in log.read_text().splitlines()[1:])
+        self.assertEqual(tasks, list(range(1, 301)))
+        self.assertFalse(later.exists())
+        self.await_all_idle()
+
+    def await_lines(self, file, lines, seconds=60):
+        until = time.monotonic() + seconds
+        while not Path(file).exists() or Path(file).read_bytes().count(b"\n") < lines:
+            self.assertLess(time.monotonic(), until, f"{file}\n{self.printed()}")
+            time.sleep(0.1)
+
     def on_cluster(self, verb, node):
         subprocess.run([CLUSTER, verb, str(node)], env=Case.cluster, timeout=30, check=True)
 
