@@ -44,6 +44,7 @@ MODULE_OF = {
     "machine": "discover",
     "main": "app",
     "meeting": "comm",
+    "no_agreement": "comm",
     "node_queue": "chunks",
     "png_file": "data",
     "shared_memory": "comm",
