@@ -8,6 +8,7 @@ script; Ends has time limits, cancelled jobs and failing nodes.
 
 import datetime
 import os
+import random
 import re
 import shutil
 import signal
@@ -30,6 +31,7 @@ ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEM
 ENVIRONMENT = {name: value for name, value in os.environ.items()
                if not name.startswith(("OMPI_", "PRTE_", "SLURM_")) and name != "TMPDIR"}
 SUMS = 'workload = "sum_squares"\n[parameters]\nn = {n}\n'
+FARM = 'workload = "command"\n[parameters]\nshell = true\ntemplate = "{command}"\nover = "i=1..{n}"\n'
 WAITS = 'workload = "squares"\nschedule = "dynamic,1"\n[parameters]\nn = {n}\nsleep_ms = 100\n'
 
 
@@ -139,7 +141,8 @@ class Case(unittest.TestCase):
         "test_a_cancelled_job_keeps_what_is_committed": [("Slurm: scancel", 2)],
         "test_a_cancelled_job_does_not_come_back": [("Slurm: scancel of a job that requeues itself", 1)],
         "test_a_node_that_is_drained_ends_its_job_first": [("Slurm: node drained", 1)],
-        "test_slurmd_is_killed": [("Slurm: kill -9 of a node's slurmd", 1)],
+        "test_slurmd_is_killed": [(f"Slurm: kill -9 of a node's slurmd: {kind}", 1)
+                                  for kind in ("run", "map with checkpoint", "farm", "study")],
         "test_nodes_fail": [("Slurm: node crash", 1), ("Slurm: node cut off the network", 1)],
     }
 
@@ -321,6 +324,23 @@ class Shapes(Case):
             self.assertEqual(self.ended(job), ["COMPLETED 0:0"], (self.folder / "tiny/slurm/nodes-1.log"))
         self.assertEqual(self.login(*study, "--resume").count("all points are done"), 2)
 
+    def test_the_program_submits_scripts_of_its_own(self):
+        self.write("sums.toml", SUMS.format(n="1e6"))
+        for launcher in ("srun", "mpirun"):
+            job = self.login(CLEAVE, "slurm", "sums.toml", "--nodes", 2, "--ranks-per-node", 1, "--threads", 2,
+                             "--launcher", launcher, "--requeue", "--submit", "--force").strip()
+            self.assertEqual(self.ended(job), ["COMPLETED 0:0"], f"log of job {job}")
+            files = list((self.folder / "results").glob(f"*j{job}*.h5"))
+            self.assertEqual(len(files), 1, launcher)
+            found = self.timings(files[0].stem)
+            self.assertEqual((found["layout"], found["verified"]), ((2, 2, 2), True))
+
+    def test_the_doctor_knows_the_job(self):
+        text = self.login("srun", "--mpi=pmix", "--nodes=2", "--ntasks=4", CLEAVE, "layout")
+        self.assertRegex(text, r"(?m)^layout +2 nodes x 2 ranks x 1 thread")
+        self.assertRegex(text, r"(?m)^slurm +job \d+: .*4 tasks")
+        self.assertNotIn("warning", text)
+
     def test_plain_srun_is_refused(self):
         run = self.on(1, "srun", "-n2", CLEAVE, "run", "squares", check=False)
         self.assertEqual(run.returncode, 2)
@@ -398,16 +418,34 @@ class Ends(Case):
         self.assertEqual(self.login("squeue", "--noheader", "--states=pending,running", "--jobs", job), "")
 
     def test_slurmd_is_killed(self):
-        """A new one takes its place before Slurm gives the node up: the job does not notice."""
-        self.write("waits.toml", WAITS.format(n=200))
-        job = self.submit("slurm/multiprocessor.sh", "waits.toml")
-        node = self.nodes_of(self.await_running(job))[1]
-        time.sleep(2)
-        self.on(node, "pkill", "-9", "-x", "slurmd")
-        time.sleep(1)
-        self.on_cluster("restart", node)
-        self.assertEqual(self.ended(job), ["COMPLETED 0:0"], self.printed())
-        self.assertTrue(self.timings(f"waits-j{job}")["verified"])
+        """Each under another kind of work, at a random instant. A new one takes its place before Slurm gives the
+        node up: no job notices."""
+        self.write("waits.toml", WAITS.format(n=100))
+        self.write("short.toml", WAITS.format(n=10))
+        self.write("farm.toml", FARM.format(command="sleep 0.2; hostname", n=50))
+        one = ("--nodes=1", "--exclusive")
+        jobs = {"run": self.submit(*one, "slurm/one-node.sh", "waits.toml"),
+                "checkpoint": self.submit(*one, "slurm/requeue.sh", "waits.toml"),
+                "farm": self.submit(*one, "slurm/farm.sh", "farm.toml"),
+                "study": self.submit(*one, "slurm/study.sh", "strong", "short.toml", "--only", "ranks=2")}
+        nodes = {kind: self.nodes_of(self.await_running(job))[0] for kind, job in jobs.items()}
+        self.assertEqual(len(set(nodes.values())), len(jobs))
+        seed = time.time_ns()
+        order = random.Random(seed).sample(list(jobs), len(jobs))
+        with self.subTest(seed=seed, order=order):
+            for kind in order:
+                time.sleep(random.Random(f"{seed} {kind}").uniform(0, 1))
+                self.on(nodes[kind], "pkill", "-9", "-x", "slurmd")
+            time.sleep(1)
+            for kind in order:
+                self.on_cluster("restart", nodes[kind])
+            for job in jobs.values():
+                self.assertEqual(self.ended(job), ["COMPLETED 0:0"], self.printed())
+        for kind in ("run", "checkpoint"):
+            self.assertTrue(self.timings(f"waits-j{jobs[kind]}")["verified"])
+        farm = (self.folder / f"results/farm-j{jobs['farm']}.joblog").read_text().splitlines()
+        self.assertEqual(sorted(int(line.split("\t")[0]) for line in farm[1:]), list(range(1, 51)))
+        self.assertTrue(list((self.folder / f"results/short-strong-j{jobs['study']}/points").glob("*.h5")))
         self.await_all_idle()
 
     def nodes_of(self, facts):

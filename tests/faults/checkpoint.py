@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 
+import h5py
 import helpers
 from helpers import CLEAVE, Case
 
@@ -205,6 +206,18 @@ class Others(Checkpoints):
             self.refuse(("run", *SQUARES, "--checkpoint", "kept", "-o", "b.h5"), "--resume")
         with self.fault("nothing was lost by the refusals"):
             self.go_on()
+
+    def test_another_build(self):
+        other = self.another_build()
+        self.kept_by()
+        time.sleep(1) # is lost
+        with self.fault("resume by another build: refused, and taken by --accept-new-binary"):
+            self.refuse(self.line("--resume"), "build_id", "--accept-new-binary", program=other)
+            self.go_on("--accept-new-binary", program=other)
+            with h5py.File(self.home / "a.attempt2.h5") as file:
+                facts = {name: file[f"provenance/{name}"][()].decode() for name in ("attempts", "lost_s")}
+            self.assertEqual(len(json.loads(facts["attempts"])), 1)
+            self.assertTrue(1 <= float(facts["lost_s"]) < 60, facts["lost_s"])
 
     def test_journals_without_their_log(self):
         """Nobody knows of which job they are: their results are computed again."""

@@ -178,10 +178,21 @@ class Case(unittest.TestCase):
             COUNTS[name][0] += 1
             COUNTS[name][1] += 1
 
-    def start(self, *command, ranks=0, launcher=(), folder=None, **variables):
+    def another_build(self):
+        """A copy of the program with another build id."""
+        program = bytearray(Path(CLEAVE).read_bytes())
+        note = re.search(rb"\x04\0\0\0.{4}\x03\0\0\0GNU\0", bytes(program), re.DOTALL)
+        program[note.end()] ^= 0xFF
+        other = self.tmp / "ompi.another/cleave"
+        other.parent.mkdir()
+        other.write_bytes(program)
+        other.chmod(0o755)
+        return other
+
+    def start(self, *command, ranks=0, launcher=(), folder=None, program=CLEAVE, **variables):
         """Starts the program with these arguments, under mpirun when ranks are given."""
         mpirun = [MPIRUN, "-q", "-n", ranks, *launcher] if ranks else list(launcher)
-        return self.start_line([*mpirun, CLEAVE, *command], folder, **variables)
+        return self.start_line([*mpirun, program, *command], folder, **variables)
 
     def start_line(self, line, folder=None, **variables):
         mark = f"CLEAVE_TEST_MARK={os.getpid()}.{self.id()}.{len(self.jobs)}"

@@ -15,17 +15,6 @@ from helpers import CLEAVE, CLOCK, MPIRUN, Case
 class Ranks(Case):
     """One rank of four is another program, or is asked something else: refused before any work."""
 
-    def another_build(self):
-        """A copy of the program with another build id."""
-        program = bytearray(Path(CLEAVE).read_bytes())
-        note = re.search(rb"\x04\0\0\0.{4}\x03\0\0\0GNU\0", bytes(program), re.DOTALL)
-        program[note.end()] ^= 0xFF
-        other = self.home / "another/cleave"
-        other.parent.mkdir()
-        other.write_bytes(program)
-        other.chmod(0o755)
-        return other
-
     def refuse(self, last, *words):
         line = [MPIRUN, "-q", "-n", 3, CLEAVE, "run", "squares", "-o", "a.h5", ":", "-n", 1, *last]
         before = self.names()
@@ -116,7 +105,12 @@ class Twins(Case):
 
     def race(self, first, second):
         """Statuses and messages of both."""
-        jobs = [self.start("run", *line, ranks=2) for line in (first, second)]
+        jobs = []
+        for line in (first, second):
+            # Open MPI 4.1 fails where two begin at once in a TMPDIR that has none of its folders yet.
+            own = self.tmp / f"ompi.{len(jobs)}"
+            own.mkdir(exist_ok=True)
+            jobs.append(self.start("run", *line, ranks=2, TMPDIR=str(own)))
         ends = [job.end(30) for job in jobs]
         statuses = sorted(end[0] for end in ends)
         self.assertEqual(statuses, [0, 2], ends)
