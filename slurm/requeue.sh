@@ -2,7 +2,8 @@
 # A job that takes longer than a job may: it keeps what is done, Slurm starts it again, and it goes
 # on from there until it is done.
 #   sbatch --nodes=4 --ntasks-per-node=64 slurm/requeue.sh jobs/ep.toml [OPTIONS OF cleave run]
-# A later attempt may have another layout: scontrol update JobId=NUMBER NumNodes=2, while it waits.
+# A later attempt may have another layout, while it waits:
+#   scontrol update JobId=NUMBER NumNodes=2-2 NumTasks=128 NumCPUs=128
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=2 # ranks
 #SBATCH --cpus-per-task=1   # threads

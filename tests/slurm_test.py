@@ -390,6 +390,17 @@ class Ends(Case):
         self.assertEqual(self.ended(alone), ["FAILED 75:0"], self.printed())
         self.assertIn("interrupted before the first repetition was done", self.printed())
 
+    def test_a_later_attempt_has_fewer_nodes(self):
+        self.write("waits.toml", WAITS.format(n=200))
+        job = self.submit("--nodes=2", "slurm/requeue.sh", "waits.toml")
+        self.await_running(job)
+        time.sleep(2)
+        self.login("scancel", "--batch", "--signal=USR1", job)
+        self.await_facts(job, lambda facts: facts[0]["JobState"] == "PENDING", 30)
+        self.login("scontrol", "update", f"JobId={job}", "NumNodes=1-1", "NumTasks=2", "NumCPUs=2")
+        self.assertEqual(self.ended(job), ["COMPLETED 0:0"], self.printed())
+        self.assertEqual(self.timings(f"waits-j{job}.attempt2")["layout"], (1, 2, 1))
+
     def test_a_cancelled_job_keeps_what_is_committed(self):
         self.write("waits.toml", WAITS.format(n=8))
         for launcher in ("srun", "mpirun"):
