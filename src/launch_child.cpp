@@ -17,6 +17,10 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <system_error>
 #include <utility>
 
 namespace cleave {
@@ -62,6 +66,29 @@ void become_child(pid_t parent, int input, int output, char* const* words, char*
   dup2(output, STDOUT_FILENO);
   dup2(output, STDERR_FILENO);
   execvpe(words[0], words, variables);
+}
+
+// Such as 'R', 'S' or 'Z', as /proc has it behind the name; a blank where there is no such process.
+char state_of(pid_t process) {
+  std::ifstream file("/proc/" + std::to_string(process) + "/stat");
+  std::string text;
+  std::getline(file, text);
+  const std::size_t name_end = text.rfind(") ");
+  return name_end == std::string::npos ? ' ' : text[name_end + 2];
+}
+
+// Whether a process has children, all of them dead and none of them waited for. Not known: false.
+bool is_forlorn(pid_t process) {
+  const std::string task = "/proc/" + std::to_string(process) + "/task/";
+  std::error_code gone;
+  bool any = false;
+  for (const auto& thread : std::filesystem::directory_iterator(task, gone)) {
+    std::ifstream children(thread.path() / "children");
+    for (pid_t child = 0; children >> child; any = true)
+      if (state_of(child) != 'Z')
+        return false;
+  }
+  return any;
 }
 
 // The errno value that the child sends when it could not start the program; 0: it has.
@@ -132,7 +159,19 @@ std::optional<int> Launch::wait(std::chrono::milliseconds time) {
   int status = 0;
   if (waitpid(pid_, &status, WNOHANG) == pid_)
     status_ = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+  else
+    end_if_forlorn();
   return status_;
+}
+
+void Launch::end_if_forlorn() {
+  const auto now = std::chrono::steady_clock::now();
+  if (!is_forlorn(pid_))
+    forlorn_.reset();
+  else if (now - forlorn_.value_or(now) > 10s)
+    kill(pid_, SIGKILL);
+  else
+    forlorn_ = forlorn_.value_or(now);
 }
 
 void Launch::terminate() const noexcept {

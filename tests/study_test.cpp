@@ -377,6 +377,8 @@ TEST(Launch, StatusSignalAndMissingProgram) {
   std::string word;
   std::ifstream(log) >> word;
   EXPECT_EQ(word, "heard");
+  Launch forlorn({{"sh", "-c", "true & exec sleep 100"}, {}}, log); // which waits for no child
+  EXPECT_EQ(end(forlorn), 128 + SIGKILL);
   Launch sleeps({{"sleep", "100"}, {}}, log);
   EXPECT_FALSE(sleeps.wait(std::chrono::milliseconds(1)));
   sleeps.terminate();

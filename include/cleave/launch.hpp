@@ -51,7 +51,9 @@ struct CommandLine {
 [[nodiscard]] std::string shell_text(const CommandLine& command);
 
 /// A command that was started, in a process group of its own: Ctrl-C at the terminal does not reach
-/// it. It is asked to end when this process does, even by SIGKILL. One thread's.
+/// it. It is asked to end when this process does, even by SIGKILL. One that takes no notice for 10
+/// s that all its children have died is killed: mpirun of Open MPI 4.1 waits for ever for ranks
+/// that are killed while they begin. One thread's.
 class Launch {
 public:
   /// Starts it with no input; what it prints goes to the end of a file.
@@ -70,8 +72,12 @@ public:
   void terminate() const noexcept;
 
 private:
+  void end_if_forlorn();
+
   int pid_ = 0;
   int watch_ = -1; // becomes readable at its end; -1 where the kernel has no such thing
+  std::optional<std::chrono::steady_clock::time_point>
+      forlorn_; // since when: all its children died
   std::optional<int> status_;
 };
 
