@@ -67,27 +67,28 @@ class Damaged(Program):
         """Damages file `name` in copies of the home folder, and reads it by `arguments`."""
         data = (self.home / name).read_bytes()
         right = {tuple(a): self.run_cleave(*a, status={0}).stdout for a in arguments}
-        refused = 0
         with tempfile.TemporaryDirectory() as folder:
             for file in ("run.h5", "run.trace.h5"):
                 shutil.copy(self.home / file, folder)
+            for whole in (data[:len(data) // 2], bytes(len(data))): # that is noticed for certain
+                (Path(folder) / name).write_bytes(whole)
+                for a in arguments:
+                    self.run_cleave(*a, status={2}, cwd=folder)
             for _ in range(times * TIMES):
                 (Path(folder) / name).write_bytes(damaged(self.rng, data))
                 for a in arguments:
                     run = self.run_cleave(*a, status={0, 2}, cwd=folder)
-                    refused += run.returncode == 2
                     if run.returncode == 0:
                         self.assertEqual(right[tuple(a)], run.stdout)
         tried = times * TIMES * len(arguments)
         SURVIVED.append((f"bytes changed: {name}, by the program", tried))
-        return refused
 
     def test_timings_files(self):
         arguments = [["report", "run.h5"], ["compare", "run.h5", "run.h5"], ["predict", "run.h5"]]
-        self.assertGreater(self.try_file("run.h5", 25, arguments), 10)
+        self.try_file("run.h5", 25, arguments)
 
     def test_traces(self):
-        self.assertGreater(self.try_file("run.trace.h5", 15, [["predict", "run.h5"]]), 3)
+        self.try_file("run.trace.h5", 15, [["predict", "run.h5"]])
 
     def test_a_table_that_claims_more_than_its_file_holds(self):
         with h5py.File(self.home / "claims.h5", "w") as file:
