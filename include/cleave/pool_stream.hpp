@@ -53,8 +53,8 @@ std::int64_t Pool::stream(F f, Source source, OnResult on_result, std::int64_t m
       if (!input)
         break;
       batch.push_back(std::move(*input));
-      if (monotonic_ns() - since > size.wanted_ns) // results must not wait for a slow source
-        break;
+      if (monotonic_ns() - since > detail::BatchSize::wanted_ns)
+        break; // results must not wait for a slow source
     }
     return std::array{std::ssize(batch), done};
   };
