@@ -76,8 +76,7 @@ private:
 
   int pid_ = 0;
   int watch_ = -1; // becomes readable at its end; -1 where the kernel has no such thing
-  std::optional<std::chrono::steady_clock::time_point>
-      forlorn_; // since when: all its children died
+  std::optional<std::chrono::steady_clock::time_point> forlorn_; // since when its children are dead
   std::optional<int> status_;
 };
 

@@ -74,8 +74,8 @@ Facts facts_of_answer(const Plan& plan, const Workload& workload, const Values& 
                  {"instruction set", simd},
                  {"warmup", std::to_string(plan.warm_ups)},
                  {"build_id", machine_facts().at("build_id")}};
-  if (inputs.find(unreadable) !=
-      std::string::npos) // such as a pipe: it may give others the next time
+  // Such as a pipe: it may give others the next time.
+  if (inputs.find(unreadable) != std::string::npos)
     facts["inputs"] += " " + utc_text(static_cast<std::int64_t>(utc_s()));
   const auto texts = values.all();
   for (std::size_t i = 0; i < texts.size(); ++i)
