@@ -22,6 +22,9 @@ struct Channel {
 
 class Channels {
 public:
+  /// Between two looks for messages.
+  static constexpr Clock::duration longest_nap = std::chrono::milliseconds(40);
+
   /// Collective. @throws Error io on every rank when the node's ranks have no room to share
   explicit Channels(const Comm& comm);
   Channels(const Channels&) = delete;
@@ -36,7 +39,7 @@ public:
   [[nodiscard]] bool carries() const noexcept { return !couriers_.empty(); }
   /// How who waits for the other end sleeps: messages ring no bell.
   [[nodiscard]] Naps naps() const noexcept {
-    return carries() ? Naps(std::chrono::milliseconds(20)) : Naps(longest_sleep, longest_sleep);
+    return carries() ? Naps(longest_nap) : Naps(longest_sleep, longest_sleep);
   }
   /// Carries what can be carried without waiting, which rings for nobody at this end: who writes
   /// carries, and who waits. Thread-safe; nobody else calls MPI.

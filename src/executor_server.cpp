@@ -130,8 +130,8 @@ void TaskServer::look() const {
     throw *gone;
 }
 
-/// While all workers work: one that waits carries for all. Until they have ended: by then root has
-/// had all answers.
+/// While all workers work: one that waits carries for all, and this thread looks now and then
+/// whether it still does. Until they have ended: by then root has had all answers.
 void TaskServer::carry() {
   Bell& bell = channels_.bell();
   for (Naps naps = channels_.naps(); working_ != 0;) {
@@ -142,7 +142,8 @@ void TaskServer::carry() {
     }
     bell.lie_down(sleeper);
     if (working_ != 0)
-      futex_wait(bell.rung, seen, sleeper, naps.next());
+      futex_wait(bell.rung, seen, sleeper,
+                 waiting_ ? Clock::now() + Channels::longest_nap : naps.next());
     bell.asleep.store(0);
     look();
   }

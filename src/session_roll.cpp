@@ -8,7 +8,7 @@
 namespace cleave {
 namespace {
 
-constexpr auto longest_nap = std::chrono::milliseconds(10);
+constexpr auto longest_nap = std::chrono::milliseconds(20);
 
 } // namespace
 

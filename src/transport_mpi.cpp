@@ -27,7 +27,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int tag = 1; // one conversation on a communicator of our own
 constexpr int mail_tag = 2;
-constexpr auto longest_nap = std::chrono::milliseconds(10);
+constexpr auto longest_nap = std::chrono::milliseconds(20);
 
 /// The ranks that share memory with us, or, to pretend, `pretend` ranks of them at a time.
 mpi::communicator node_of(const mpi::communicator& world, int pretend) {

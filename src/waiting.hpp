@@ -76,8 +76,8 @@ inline void wake(std::atomic<std::uint32_t>& word, std::atomic<std::uint32_t>& a
 }
 
 /// How long one who polls stays awake, and then sleeps between two looks: for a sixteenth of the
-/// time waited so far while that is short and for a fortieth when it is long, so that a wait is
-/// hardly longer for it. A nap costs a virtual machine 30 us of its core, however long it is.
+/// time waited so far, so that a wait is hardly longer for it. A nap costs a virtual machine 30 us
+/// of its core and more, however long it is.
 class Naps {
 public:
   using Clock = std::chrono::steady_clock;
@@ -98,11 +98,8 @@ public:
   [[nodiscard]] bool awake() const noexcept { return Clock::now() - since_ < awake_; }
   /// The end of the next nap.
   [[nodiscard]] Clock::time_point next() const noexcept {
-    constexpr Clock::duration short_nap = std::chrono::milliseconds(1);
     const auto now = Clock::now();
-    const auto waited = now - since_;
-    const auto nap = std::max(std::min(waited / 16, short_nap), waited / 40);
-    return now + std::clamp(nap, shortest_, longest_);
+    return now + std::clamp((now - since_) / 16, shortest_, longest_);
   }
 
 private:
