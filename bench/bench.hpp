@@ -82,19 +82,18 @@ inline Figure time_ratio(const Seconds& a, const Seconds& b) {
   return speed_ratio(b, a);
 }
 
-/// Prints `name: 1.23 [1.20, 1.25] unit`.
-inline void print(const std::string& name, const Figure& value, const std::string& unit = "") {
+/// Prints `name 1.23 [1.20, 1.25] unit, wanted: bound`, what there is of it.
+/// @param unit none for a ratio @param wanted the bound that it is meant to keep
+inline void print(const std::string& name, const Figure& value, const std::string& unit = "",
+                  const std::string& wanted = "") {
   std::printf("%-44s %10.4g", name.c_str(), value.median);
   if (value.interval)
     std::printf("  [%.4g, %.4g]", value.interval->lo, value.interval->hi);
   else
     std::printf("  [no interval]");
-  std::printf("  %s\n", unit.c_str());
-}
-
-/// Prints a ratio, and beside it the bound that it is meant to keep.
-inline void print_ratio(const std::string& name, const Figure& value, const std::string& wanted) {
-  print(name, value, "wanted: " + wanted);
+  const char* separator = unit.empty() || wanted.empty() ? "" : ", ";
+  std::printf("  %s%s%s\n", unit.c_str(), separator,
+              wanted.empty() ? "" : ("wanted: " + wanted).c_str());
 }
 
 /// The processor's name as Linux tells it.

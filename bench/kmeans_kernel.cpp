@@ -66,7 +66,7 @@ int main(int argc, char** argv) {
     bench::print(targets[t] + " kernel", bench::rate(kernel_flop * 1e-9, kernel), "Gflop/s");
     for (double& taken : kernel) // as if it had the work of the peak
       taken *= peak_flop[t] / kernel_flop;
-    bench::print_ratio(targets[t] + " peak / kernel", bench::speed_ratio(peak, kernel),
-                       t == 0 ? "<= 3" : "-");
+    bench::print(targets[t] + " peak / kernel", bench::speed_ratio(peak, kernel), "",
+                 t == 0 ? "<= 3" : "");
   }
 }

@@ -134,6 +134,16 @@ def figure(values):
     return f"{statistics.median(values):.3g}{interval}"
 
 
+def print_heading(how):
+    """The machine, its load and the command line, as bench.hpp."""
+    with open("/proc/cpuinfo") as file:
+        models = [line.split(": ")[1].strip() for line in file if line.startswith("model name")]
+    model = models[0] if models else "unknown processor"
+    print(f"machine: {model}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.2f}")
+    print("command:", *sys.argv)
+    print(how)
+
+
 def print_row(name, cells):
     """A row of Markdown's."""
     print(f"| {name:35} |", *(f"{cell:22} |" for cell in cells))
@@ -150,13 +160,7 @@ def main():
     if options.measure:
         measure(options.measure, options.workers)
         return
-    with open("/proc/cpuinfo") as file:
-        models = [line.split(": ")[1].strip() for line in file if line.startswith("model name")]
-    model = models[0] if models else "unknown processor"
-    print(f"machine: {model}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.2f}")
-    print("command:", *sys.argv)
-    print(f"workers: {options.workers}, turns: {options.turns};"
-          " medians, 95 % intervals in brackets")
+    print_heading(f"workers: {options.workers}, turns: {options.turns}; medians, 95 % intervals in brackets")
     print("null task: wall time / tasks; at a length: efficiency against bare loops on the same"
           " workers\n")
     table = take_turns(options.build, options.workers, options.turns)
