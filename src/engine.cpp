@@ -90,6 +90,17 @@ void check_weights(const std::vector<double>& weights, int workers) {
                 {"", 0, "weights"});
 }
 
+/// Whether a system call a chunk is dear: where chunks are small, and where nobody knows how large
+/// they will be but copying all of it takes less than a millisecond.
+bool in_crumbs(const ChunkSequence& sequence, std::int64_t tasks, std::int64_t item_bytes) {
+  constexpr std::int64_t small_chunk = 4096;
+  constexpr std::int64_t small_array = 4 << 20;
+  const std::int64_t bytes = std::max(item_bytes, std::int64_t{1});
+  if (sequence.technique() == Technique::automatic)
+    return tasks < small_array / bytes;
+  return sequence.fixed_chunk() > 0 && sequence.fixed_chunk() < small_chunk / bytes;
+}
+
 } // namespace
 
 Engine::Engine(Comm comm, PoolOptions options)
@@ -156,12 +167,13 @@ RootPart Engine::open(const CallForm& form, const std::function<RootPart()>& pre
   RootPart root;
   std::exception_ptr refusal;
   bool goes_on = false;
+  bool recalls = false;
   if (comm_.is_root()) {
     try {
       root = prepare();
       goes_on = find_kept(form, root);
-      if (root.chunks.empty() && !goes_on)
-        root.chunks = remembered(form, root.tasks);
+      recalls =
+          root.chunks.empty() && !goes_on && experiences_.contains({form_hash(form), root.tasks});
     } catch (...) {
       refusal = std::current_exception();
     }
@@ -170,8 +182,9 @@ RootPart Engine::open(const CallForm& form, const std::function<RootPart()>& pre
   constexpr std::uint64_t refused = 1;
   constexpr std::uint64_t with_chunks = 2;
   constexpr std::uint64_t kept_before = 4;
+  constexpr std::uint64_t as_recalled = 8;
   const std::uint64_t news = (refusal ? refused : 0) | (root.chunks.empty() ? 0 : with_chunks) |
-                             (goes_on ? kept_before : 0);
+                             (goes_on ? kept_before : 0) | (recalls ? as_recalled : 0);
   const std::uint64_t mark = (std::uint64_t{call_} + 1) << 32 | (form_hash(form) & 0xffff'ffffU);
   const Agreement said =
       comm_.agree({mark, static_cast<std::uint64_t>(form.tasks),
@@ -196,6 +209,8 @@ RootPart Engine::open(const CallForm& form, const std::function<RootPart()>& pre
   root.results = said.highest[4];
   if ((said.highest[5] & with_chunks) != 0)
     broadcast(root.chunks);
+  if ((said.highest[5] & as_recalled) != 0)
+    root.chunks = recalled();
   kept_call_ = form.kept;
   if (checkpoint_ != nullptr)
     key_ = {checkpoint_->first_repetition() + repetition_, number(), form_.first,
@@ -210,12 +225,9 @@ RootPart Engine::open(const CallForm& form, const std::function<RootPart()>& pre
 }
 
 Route Engine::route(const ChunkSequence& sequence, const RootPart& root, std::int64_t item_bytes) {
-  // A system call a chunk is dear when chunks are this small.
-  constexpr std::int64_t small = 4096;
-  const bool crumbs = path_ == DataPath::direct && sequence.fixed_chunk() > 0 &&
-                      sequence.fixed_chunk() < small / std::max(item_bytes, std::int64_t{1});
-  Route route{comm_,          crumbs ? DataPath::window : path_, workers_, sequence, windows_,
-              draws(sequence)};
+  Route route{comm_, path_, workers_, sequence, windows_, draws(sequence)};
+  if (path_ == DataPath::direct && in_crumbs(sequence, root.tasks, item_bytes))
+    route.path = DataPath::window;
   if (route.drawn && comm_.nodes() > 1) {
     supply(sequence, root);
     route.supply = &*supply_;
@@ -251,11 +263,10 @@ void Engine::supply(const ChunkSequence& sequence, const RootPart& root) {
                               .stop = [this] { stop_->store(call_, std::memory_order_relaxed); }});
 }
 
-std::vector<TaskRange> Engine::remembered(const CallForm& form, std::int64_t tasks) const {
-  const auto found = experiences_.find({form_hash(form), tasks});
-  if (found == experiences_.end())
-    return {};
-  return chunks_dearest_first(found->second.units, found->second.dear, found->second.rest);
+/// For the current call.
+std::vector<TaskRange> Engine::recalled() const {
+  const Experience& last = experiences_.at(form_);
+  return chunks_dearest_first(last.units, last.dear, last.rest);
 }
 
 void Engine::broadcast(std::vector<TaskRange>& chunks) {
@@ -271,7 +282,8 @@ void Engine::count_bytes(std::uint64_t in, std::uint64_t out) {
 }
 
 std::vector<std::vector<std::byte>> Engine::exchange(std::span<const std::byte> mine) {
-  Slot& own = slot(place_);
+  const std::size_t turn = exchanges_++ % 2;
+  Slot::Letter& own = slot(place_).letters[turn];
   const bool small = comm_.nodes() == 1 && mine.size() <= own.bytes.size();
   if (small) {
     own.size = mine.size();
@@ -280,9 +292,11 @@ std::vector<std::vector<std::byte>> Engine::exchange(std::span<const std::byte> 
   if (comm_.agree({small ? 1U : 0U}).lowest[0] == 0)
     return comm_.all_gather_blobs(mine);
   std::vector<std::vector<std::byte>> all;
-  for (std::size_t p = 0; p < comm_.node_ranks().size(); ++p)
-    all.emplace_back(slot(p).bytes.begin(),
-                     slot(p).bytes.begin() + static_cast<std::ptrdiff_t>(slot(p).size));
+  for (std::size_t p = 0; p < comm_.node_ranks().size(); ++p) {
+    const Slot::Letter& letter = slot(p).letters[turn];
+    const auto first = letter.bytes.begin();
+    all.emplace_back(first, first + static_cast<std::ptrdiff_t>(letter.size));
+  }
   return all;
 }
 

@@ -24,9 +24,12 @@ TaskRange tasks_in(const Leaves& leaves, TaskRange chunk) {
   return {leaves.tasks_of(chunk.first).first, leaves.tasks_of(chunk.last - 1).last};
 }
 
-constexpr std::int64_t dear_ns = 8 * chunk_ns; // worth to be drawn first the next time
-constexpr std::size_t most_dear = 16;          // of a worker
-constexpr double chunks_a_worker = 128;        // of what is not dear
+// Worth to be drawn first the next time: chunks that take long, and a share of a worker's time that
+// the others would wait for when it came last.
+constexpr std::int64_t dear_ns = 8 * chunk_ns;
+constexpr double dear_share = 1.0 / 256;
+constexpr std::size_t most_dear = 16;   // of a worker
+constexpr double chunks_a_worker = 128; // of what is not dear
 constexpr std::size_t most_experiences = 256;
 
 /// Keeps the dearest.
@@ -149,6 +152,8 @@ void Engine::pull(Worker& worker, Chunks& chunks, Technique technique, const Lea
     if (paced)
       keep_pace(hand, worker, technique, *chunk, now - since);
   }
+  std::erase_if(hand.dear, [least = dear_share * static_cast<double>(hand.paced_ns)](
+                               const CostedChunk& chunk) { return chunk.cost < least; });
   hand.busy_ns += monotonic_ns() - begin;
   slot(place_).done.fetch_add(std::exchange(hand.since, 0), std::memory_order_relaxed);
 }
@@ -188,6 +193,7 @@ TraceRow Engine::trace_row(const Worker& worker, TaskRange tasks, std::int64_t b
 void Engine::begin_pace(Hand& hand, const Worker& worker, Technique technique) {
   hand.paced_ns = hand.paced_units = hand.weighed_ns = 0;
   hand.pace = {};
+  hand.learns = technique == Technique::automatic;
   if (technique == Technique::automatic)
     hand.pace.most = 1; // until a chunk has told how long tasks take
   if (technique == Technique::weighted && !options_.weights.empty())
@@ -254,7 +260,7 @@ void Engine::look_around(const Worker& worker, Hand& hand) {
   }
 }
 
-/// Root hears of the long chunks, for the next call of this form.
+/// All hear of the long chunks, for the next call of this form.
 void Engine::learn() {
   Packer packer;
   std::int64_t ns = 0;
@@ -282,11 +288,8 @@ void Engine::learn() {
       rest -= chunk.tasks.size();
     }
   };
-  if (comm_.is_root())
-    add(packer.bytes());
-  comm_.gather_blobs(packer.bytes(), [&](int, const std::vector<std::byte>& blob) { add(blob); });
-  if (!comm_.is_root())
-    return;
+  for (const std::vector<std::byte>& told : exchange(packer.bytes()))
+    add(told);
   const double share = rest_ns / (chunks_a_worker * workers_.count());
   const double each = rest_ns / static_cast<double>(std::max(rest, std::int64_t{1}));
   all.rest = static_cast<std::int64_t>(std::max(share, double{chunk_ns}) / std::max(each, 1.0)) + 1;

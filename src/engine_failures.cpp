@@ -128,17 +128,22 @@ void Engine::fail(const Worker& worker, std::int64_t task, const std::exception_
 
 std::vector<TaskFailure> Engine::join() {
   const std::vector<TaskFailure> mine = std::exchange(failures_, {});
-  const bool dear =
-      std::ranges::any_of(hands_, [](const Hand& hand) { return !hand.dear.empty(); });
-  const Agreement said =
-      comm_.agree({mine.size(), dear ? 1U : 0U, std::exchange(stops_, false) ? 1U : 0U});
+  constexpr std::uint64_t anew = 1;
+  constexpr std::uint64_t dear = 2;
+  std::uint64_t lesson = 0;
+  for (Hand& hand : hands_)
+    if (std::exchange(hand.learns, false))
+      lesson = std::max(lesson, hand.dear.empty() ? anew : dear);
+  const Agreement said = comm_.agree({mine.size(), lesson, std::exchange(stops_, false) ? 1U : 0U});
   const bool failed = said.highest[0] != 0;
   broken_off_ = said.highest[2] != 0;
   clock_.enter(Phase::gather);
   std::vector<TaskFailure> all;
   if (!failed) {
-    if (said.highest[1] != 0)
+    if (said.highest[1] == dear)
       learn();
+    else if (said.highest[1] == anew)
+      experiences_.erase(form_); // what took long then does no more
     return all;
   }
   for (Hand& hand : hands_)

@@ -23,9 +23,12 @@ struct alignas(128) Engine::Shared {
 
 /// What one rank shows to its node.
 struct alignas(128) Engine::Slot {
+  struct Letter {
+    std::uint64_t size;
+    std::array<std::byte, 4080> bytes;
+  };
   std::atomic<std::int64_t> done; // units of the current call
-  std::uint64_t size;
-  std::array<std::byte, 4096 - 16> bytes; // of exchange()
+  std::array<Letter, 2> letters;  // of exchange(): who is slow may read the last one yet
 };
 
 /// What one worker shows to its node.

@@ -274,6 +274,7 @@ private:
     std::uint64_t chunks = 0;
     std::vector<TraceRow> trace;
     std::vector<CostedChunk> dear; // of this call: its longest chunks, in nanoseconds
+    bool learns = false;           // in this call, which is under `auto`
   };
   void look_around(const Worker& worker, Hand& hand);
   [[nodiscard]] static bool due(Hand& hand) noexcept;
@@ -303,7 +304,7 @@ private:
   void supply(const ChunkSequence& sequence, const RootPart& root);
   [[nodiscard]] std::vector<Supply::Node> nodes() const;
   void compute_supplied(const ChunkSequence& sequence, const Leaves& leaves, const Body& body);
-  [[nodiscard]] std::vector<TaskRange> remembered(const CallForm& form, std::int64_t tasks) const;
+  [[nodiscard]] std::vector<TaskRange> recalled() const;
   void learn();
   void forget_dear();
   void report_progress();
@@ -327,6 +328,7 @@ private:
   std::mutex failures_mutex_;
   std::vector<TaskFailure> failures_;
   std::uint32_t call_ = 0;
+  std::uint32_t exchanges_ = 0;        // of exchange()
   std::uint32_t first_repetition_ = 0; // number of the call that began it
   std::uint32_t repeated_ = 0;         // calls since then, where a repetition begins
   std::uint32_t skipped_ = 0;          // calls that this repetition need not make again
@@ -342,13 +344,13 @@ private:
   std::int64_t chunks_units_ = 0; // units of a call that goes on, in its chunks
   std::atomic<std::int64_t> longest_ns_{0};
   std::optional<Supply> supply_; // of the last call that was drawn on several nodes
-  /// What root knows of a call from the last one of its form: where its long chunks are.
+  /// What all know of a call from the last one of its form: where its long chunks are.
   struct Experience {
     std::int64_t units = 0;
     std::int64_t rest = 1; // units in a chunk of what is not dear
     std::vector<CostedChunk> dear;
   };
-  std::map<std::pair<std::size_t, std::int64_t>, Experience> experiences_; // root: by form, tasks
+  std::map<std::pair<std::size_t, std::int64_t>, Experience> experiences_; // by form, tasks
   std::pair<std::size_t, std::int64_t> form_;                              // of the current call
   int exceptions_;                                                         // uncaught when we began
   PhaseClock clock_;

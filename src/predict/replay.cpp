@@ -87,6 +87,10 @@ Play play(const CostProfile& costs, const Schedule& schedule, const Machine& mac
   }
   done.weights = paces.weights();
   done.dear = paces.dear();
+  const double worker_s = costs.total_s() / static_cast<double>(machine.workers);
+  std::erase_if(done.dear, [worker_s](const CostedChunk& chunk) { // as Engine::pull
+    return chunk.cost < worker_s / 256;
+  });
   return done;
 }
 
