@@ -1,5 +1,7 @@
 #include "executor_frame.hpp"
 
+#include "cleave/fresh.hpp"
+
 #include <new>
 #include <stdexcept>
 #include <utility>
@@ -40,21 +42,23 @@ std::optional<Frame> FrameReader::read(Ring& ring) {
 /// Who has no memory for a payload reads on without keeping it, so that the next frame is found.
 void FrameReader::make_room() {
   try {
-    frame_.payload.resize(frame_.header.bytes);
+    frame_.payload.reserve(frame_.header.bytes);
+    advise_huge(frame_.payload.data(), frame_.header.bytes);
   } catch (const std::bad_alloc&) {
   } catch (const std::length_error&) {
   }
 }
 
 void FrameReader::read_payload(Ring& ring) {
-  const std::uint64_t at = read_ - sizeof(Frame::Header);
-  const std::uint64_t left = frame_.header.bytes - at;
-  const std::size_t come = std::min(left, ring.filled());
-  if (frame_.whole())
-    ring.read(std::span(frame_.payload).subspan(at, come));
-  else
-    ring.consume(come);
-  read_ += come;
+  const std::uint64_t whole = sizeof(Frame::Header) + frame_.header.bytes;
+  const bool kept = frame_.payload.capacity() >= frame_.header.bytes;
+  for (int half = 0; half < 2; ++half) { // what has come may lie at the ring's end and beginning
+    const std::span<const std::byte> piece = ring.front(whole - read_);
+    if (kept)
+      frame_.payload.insert(frame_.payload.end(), piece.begin(), piece.end());
+    ring.consume(piece.size());
+    read_ += piece.size();
+  }
 }
 
 } // namespace cleave::detail

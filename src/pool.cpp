@@ -1,7 +1,5 @@
 #include "cleave/pool.hpp"
 
-#include <sys/mman.h>
-
 #include <memory>
 
 namespace cleave {
@@ -24,14 +22,6 @@ Repetition Pool::measure(const std::function<void()>& work) {
 }
 
 namespace detail {
-
-void advise_huge(void* memory, std::size_t bytes) noexcept {
-  constexpr std::size_t huge = std::size_t{2} << 20;
-  void* first = memory;
-  std::size_t room = bytes;
-  if (std::align(huge, huge, first, room) != nullptr)
-    madvise(first, room / huge * huge, MADV_HUGEPAGE);
-}
 
 NodeWindow share_bytes(Engine& engine, std::size_t type, std::span<const std::byte> bytes,
                        std::int64_t& count) {

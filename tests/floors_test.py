@@ -38,7 +38,7 @@ MODULE_OF = {
     "build_info": "provenance",
     "columns": "store",
     "doctor": "layout",
-    "fresh": "transfer",
+    "fresh": "serialize",
     "grid_file": "data",
     "image": "data",
     "machine": "discover",

@@ -1,5 +1,5 @@
 /// @file
-/// Memory for results that nobody zeroes first. Not for users: they see the Pool.
+/// Memory for data to come that nobody zeroes first. Not for users: they see the Pool.
 #pragma once
 
 #include <algorithm>

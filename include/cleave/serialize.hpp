@@ -4,10 +4,12 @@
 #pragma once
 
 #include "cleave/error.hpp"
+#include "cleave/fresh.hpp"
 
 #include <boost/archive/binary_iarchive.hpp>
 #include <boost/archive/binary_oarchive.hpp>
 
+#include <algorithm>
 #include <array>
 #include <concepts>
 #include <cstddef>
@@ -100,6 +102,7 @@ public:
   void put_bytes(const void* first, std::size_t count) {
     const auto* bytes = static_cast<const std::byte*>(first);
     if (count > 64) {
+      make_room(count);
       bytes_.insert(bytes_.end(), bytes, bytes + count);
     } else if (count > 0) { // GCC 12 would warn of an overflow that is none
       bytes_.resize(bytes_.size() + count);
@@ -123,6 +126,13 @@ private:
     }
     Packer& packer_;
   };
+
+  void make_room(std::size_t count) {
+    if (bytes_.capacity() - bytes_.size() >= count)
+      return;
+    bytes_.reserve(std::max(2 * bytes_.capacity(), bytes_.size() + count));
+    detail::advise_huge(bytes_.data() + bytes_.size(), bytes_.capacity() - bytes_.size());
+  }
 
   std::vector<std::byte> bytes_;
 };
@@ -260,8 +270,15 @@ T Unpacker::get() {
                   std::default_initializable<Item>) {
       if (count > bytes_.size() / sizeof(Item))
         throw Error(ErrorKind::lost_peer, "a message ends too early");
-      all.resize(count);
-      get_bytes(std::ranges::data(all), count * sizeof(Item));
+      if constexpr (std::is_same_v<T, std::vector<Item>>) {
+        detail::Fresh<Item> fresh;
+        fresh.allocate(static_cast<std::int64_t>(count));
+        get_bytes(fresh.span().data(), count * sizeof(Item));
+        all = fresh.take();
+      } else {
+        all.resize(count);
+        get_bytes(std::ranges::data(all), count * sizeof(Item));
+      }
     } else {
       for (std::size_t i = 0; i < count; ++i)
         all.insert(all.end(), get<Item>());
