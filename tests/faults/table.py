@@ -1,6 +1,9 @@
 """Tries faults and writes how many were survived into docs/reliability.md.
 
-table.py BUILD [--soak] [ctest arguments], such as build/release -j 4. The tests are those of the label `fault`, or
+table.py BUILD [--soak] [ctest arguments], such as build/release -j 4
+table.py BUILD --read REPORT, such as build/release/tests.xml, which scripts/test has left: tries nothing itself
+
+The tests are those of the label `fault`, or
 with --soak their long runs instead: each prints a line "fault", name, tried, survived, separated by tabs. Rows of
 tests that are not tried this time stay. Ends with status 1 where a fault was not survived, and where a test failed or
 told nothing, which then has a row that says so.
@@ -46,14 +49,19 @@ def names_in(build):
     return {test for test, those in labels.items() if "fault" in those}
 
 
+def tried_in(report):
+    """Test -> its rows, of ctest's report."""
+    cases = ElementTree.parse(report).iter("testcase") if report.exists() else []
+    return {case.get("name"): rows_of(case) for case in cases}
+
+
 def tried_now(build, arguments):
-    """Test -> its rows."""
+    """The same, of tests that it runs."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "tests.xml")
         ctest(build, *arguments, "--output-on-failure", "--output-junit", report, "--test-output-size-passed", LONGEST,
               "--test-output-size-failed", LONGEST)
-        cases = ElementTree.parse(report).iter("testcase") if report.exists() else []
-        return {case.get("name"): rows_of(case) for case in cases}
+        return tried_in(report)
 
 
 def written(table):
@@ -69,9 +77,12 @@ def written(table):
 def main():
     """Runs, writes, and fails where something was not survived."""
     build, *arguments = sys.argv[1:]
-    label = "-L" if "--soak" in arguments else "-LE"
     known = names_in(build)
-    tried = tried_now(build, [label, "soak", *(word for word in arguments if word != "--soak")])
+    if arguments[:1] == ["--read"]:
+        tried = tried_in(Path(arguments[1]))
+    else:
+        label = "-L" if "--soak" in arguments else "-LE"
+        tried = tried_now(build, [label, "soak", *(word for word in arguments if word != "--soak")])
     tried = {test: rows for test, rows in tried.items() if test in known} # what they need is run beside them
     if not tried:
         sys.exit("table.py: no test was tried")
