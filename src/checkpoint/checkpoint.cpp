@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <condition_variable>
@@ -427,7 +428,12 @@ bool Checkpoint::superseded() const {
 
 void Checkpoint::remove() noexcept {
   active_.store(false);
-  if (work_->log && !superseded())
+  if (!work_->log || superseded())
+    return;
+  // The next attempt is claimed, so that none begins on what is about to go; its log goes last.
+  const fs::path next = log_of(folder(), work_->attempt + 1);
+  const Descriptor claim(open(next.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  if (claim.get() >= 0 || errno != EEXIST)
     remove_attempts(folder());
 }
 
