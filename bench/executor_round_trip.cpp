@@ -168,11 +168,11 @@ void measure_waiting(cleave::Pool& pool, const std::string& name,
 /// What waiting for tasks of 10 ms on another rank adds to them, and takes of root's core.
 void measure_waiting_for_work(cleave::Executor& e) {
   constexpr double task_s = 0.01;
-  hold_root(e, 3);
+  hold_root(e, 7);
   std::vector<double> added;
   double waited_s = 0;
   const double before = cpu_seconds();
-  for (int task = 0; task < 200; ++task) {
+  for (int task = 0; task < 500; ++task) {
     const auto start = bench::Clock::now();
     const auto [begin, end] = e.submit<&bench::work>(task_s).get();
     const double seconds = std::chrono::duration<double>(bench::Clock::now() - start).count();
