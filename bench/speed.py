@@ -32,6 +32,7 @@ COMMANDS = [
         "random exponential: auto / the best": AUTO,
         "growing exponential: auto / the best": AUTO,
         "mandelbrot: auto / the best": AUTO,
+        "giant at the end: auto / the best": "long chunks are remembered, and drawn first",
         "the last rank slowed 3 times: block": "as many tasks for each",
         "the last rank slowed 3 times: adaptive": "weights renewed from measured chunk times",
         "the last rank slowed 3 times: auto": AUTO,

@@ -328,7 +328,7 @@ private:
   std::mutex failures_mutex_;
   std::vector<TaskFailure> failures_;
   std::uint32_t call_ = 0;
-  std::uint32_t exchanges_ = 0;        // of exchange()
+  std::uint32_t exchanges_ = 0;        // so far: their letters take turns
   std::uint32_t first_repetition_ = 0; // number of the call that began it
   std::uint32_t repeated_ = 0;         // calls since then, where a repetition begins
   std::uint32_t skipped_ = 0;          // calls that this repetition need not make again

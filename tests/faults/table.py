@@ -3,10 +3,9 @@
 table.py BUILD [--soak] [ctest arguments], such as build/release -j 4
 table.py BUILD --read REPORT, such as build/release/tests.xml, which scripts/test has left: tries nothing itself
 
-The tests are those of the label `fault`, or
-with --soak their long runs instead: each prints a line "fault", name, tried, survived, separated by tabs. Rows of
-tests that are not tried this time stay. Ends with status 1 where a fault was not survived, and where a test failed or
-told nothing, which then has a row that says so.
+The tests are those of the label `fault`, or with --soak their long runs instead: each prints a line "fault", name, tried,
+survived, separated by tabs. Rows of tests that are not tried this time stay. Ends with status 1 where a fault was not
+survived, and where a test failed or told nothing, which then has a row that says so.
 """
 
 import json
