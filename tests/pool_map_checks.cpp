@@ -220,25 +220,35 @@ bool begins_a_worker(const std::vector<Step>& steps, std::size_t task) {
   return true;
 }
 
-/// A chunk that takes long is drawn first the next time.
+/// A chunk that takes long is drawn first the next time, until it no longer does.
 void check_experience(Pool& pool) {
   struct Begun {
     int call = 0;
     int tasks = 0;
   };
-  bool drawn_first = false; // or after others that a busy machine has made long
-  for (int call = 1; call <= (draws(pool) ? 10 : 2) && !drawn_first; ++call) {
-    const auto slow = [call](std::int64_t i, Worker& worker) {
+  int call = 0;
+  const auto drawn_first = [&](bool long_one) {
+    ++call;
+    const auto task = [call, long_one](std::int64_t i, Worker& worker) {
       Begun& begun = worker.local<Begun>();
       begun = {call, begun.call == call ? begun.tasks + 1 : 1};
-      if (i == 90)
+      if (i == 90 && long_one)
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
       return Step{worker.index(), worker.rank(), worker.thread(), begun.tasks};
     };
-    const auto steps = pool.map(slow, 100, {.schedule = Schedule()});
-    drawn_first = pool.from_root([&] { return call > 1 && begins_a_worker(steps, 90); });
-  }
-  EXPECT_TRUE(drawn_first || !draws(pool));
+    const auto steps = pool.map(task, 100, {.schedule = Schedule()});
+    return pool.from_root([&] { return begins_a_worker(steps, 90); });
+  };
+  const auto comes = [&](bool long_one) { // at once, but for what a busy machine makes long
+    for (int tries = 0; tries < (draws(pool) ? 10 : 1); ++tries)
+      if (drawn_first(long_one) == long_one)
+        return true;
+    return false;
+  };
+  (void)drawn_first(true);
+  EXPECT_TRUE(comes(true) || !draws(pool));
+  (void)drawn_first(false); // by the list of the call before
+  EXPECT_TRUE(comes(false) || !draws(pool));
 }
 
 /// Options of a call change who computes what and when, never the results.
