@@ -239,8 +239,10 @@ void check_experience(Pool& pool) {
     const auto steps = pool.map(task, 100, {.schedule = Schedule()});
     return pool.from_root([&] { return begins_a_worker(steps, 90); });
   };
-  const auto comes = [&](bool long_one) { // at once, but for what a busy machine makes long
-    for (int tries = 0; tries < (draws(pool) ? 10 : 1); ++tries)
+  // At once on an idle machine. On a busy one, what is drawn first is often made long by those who
+  // wake then, and so is drawn first again.
+  const auto comes = [&](bool long_one) {
+    for (int tries = 0; tries < (draws(pool) ? 300 : 1); ++tries)
       if (drawn_first(long_one) == long_one)
         return true;
     return false;
