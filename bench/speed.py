@@ -69,6 +69,9 @@ COMMANDS = [
     (["nodes", "--ranks-per-node", "1"], {
         f"tasks of {us} us: {schedule}, ": GRANT
         for us in [1000, 100] for schedule in ["auto", "dynamic"]
+    } | {
+        f"tasks of 1000 us, results of 64 KiB: {schedule}, ": "results come back as super-chunks are done"
+        for schedule in ["auto", "dynamic"]
     }),
 ]
 RIVALS = {

@@ -152,7 +152,8 @@ Chunks::Chunks(const ChunkSequence& sequence, std::span<Lane> lanes, int first_l
 Chunks::Chunks(std::span<const TaskRange> list, Lane& lane)
     : sequence_(0, 1, Schedule()), list_(list), lanes_(&lane, 1) {}
 
-Chunks::Chunks(Supply& supply) : sequence_(0, 1, Schedule()), supply_(&supply) {}
+Chunks::Chunks(Supply& supply, int threads)
+    : sequence_(0, 1, Schedule()), supply_(&supply), cursors_(static_cast<std::size_t>(threads)) {}
 
 /// Of the chunk at this place of a lane.
 std::int64_t Chunks::number_at(std::size_t lane, std::int64_t place) const noexcept {
@@ -197,11 +198,11 @@ std::optional<TaskRange> Chunks::draw(const Pace& pace) {
 }
 
 std::optional<TaskRange> Chunks::next(int thread, const Pace& pace) {
-  if (supply_ != nullptr)
-    return supply_->draw(pace);
   if (!lanes_.empty() && fixed_ == 0)
     return draw(pace);
   Cursor& cursor = cursors_[static_cast<std::size_t>(thread)];
+  if (supply_ != nullptr)
+    return supply_->draw(cursor.share, pace);
   if (fixed_ > 0)
     return draw_dealt(cursor);
   const auto chunk = sequence_.chunk(cursor.ordinal);
@@ -314,6 +315,7 @@ Sink::Sink(const Route& route, std::span<std::byte> root, std::uint64_t root_add
     const bool in_place = root_alone(route.comm);
     base_ = in_place ? root.data() : window.data();
     held_ = in_place ? std::span<std::byte>() : window;
+    route.supply->take_back({root, window, element_bytes, part_of_});
   } else if (route.path == DataPath::direct) {
     if (route.comm.is_root() || route.comm.one_process())
       base_ = std::bit_cast<std::byte*>(root_address);
@@ -356,30 +358,15 @@ void Sink::commit(int thread, Part part) {
   hand.moved += bytes;
 }
 
-/// From the nodes' windows.
+/// What has not come back super-chunk by super-chunk: that of root's own node.
 void Sink::finish_granted() {
-  const Supply& supply = *route_.supply;
-  const Comm& comm = route_.comm;
-  const auto place = [&](TaskRange units) {
+  if (!route_.comm.is_root() || held_.empty() || held_.data() == root_.data())
+    return;
+  for (const TaskRange units : route_.supply->granted()) {
     const Part part = part_of_(units);
-    return Part{part.first * element_bytes_, part.count * element_bytes_};
-  };
-  if (comm.is_root() && held_.data() != root_.data())
-    for (const TaskRange units : supply.granted_to(comm.node()))
-      if (const Part bytes = place(units); !held_.empty())
-        std::copy_n(held_.data() + bytes.first, bytes.count, root_.data() + bytes.first);
-  const auto granted = [&](int rank) -> const std::vector<TaskRange>& {
-    static const std::vector<TaskRange> none;
-    const int node = comm.node_of(rank);
-    const bool sends = node != comm.node_of(0) && rank == supply.leader_of(node);
-    return sends ? supply.granted_to(node) : none;
-  };
-  const Pieces pieces{.count = [&](int rank) { return std::ssize(granted(rank)); },
-                      .piece =
-                          [&](int rank, std::int64_t number) {
-                            return part_of_(granted(rank)[static_cast<std::size_t>(number)]);
-                          }};
-  comm.gather_alike(held_, pieces, root_, element_bytes_);
+    std::copy_n(held_.data() + part.first * element_bytes_, part.count * element_bytes_,
+                root_.data() + part.first * element_bytes_);
+  }
 }
 
 void Sink::finish() {

@@ -170,8 +170,8 @@ bool Comm::left_silently() const noexcept {
   return transport_->meeting().left_silently();
 }
 
-std::unique_ptr<Mail> Comm::mail(int peer, std::int64_t piece_bytes) const {
-  return transport_->mail(peer, static_cast<std::size_t>(piece_bytes));
+std::unique_ptr<Mail> Comm::mail(int peer, std::int64_t piece_bytes, int line) const {
+  return transport_->mail(peer, static_cast<std::size_t>(piece_bytes), line);
 }
 
 void Comm::broadcast(std::span<std::byte> bytes, int root) const {

@@ -129,19 +129,6 @@ void Comm::scatter_pieces(std::span<const std::byte> all, const Pieces& pieces,
   });
 }
 
-void Comm::send_pieces(std::span<const std::byte> mine, bool alike, const Pieces& pieces,
-                       std::int64_t element_bytes, int root) const {
-  const std::int64_t limit = options().message_limit;
-  MessageMaker packer(limit,
-                      [&](std::span<const std::byte> message) { transport_->send(message, root); });
-  std::size_t at = 0;
-  for_stretches(pieces, rank(), element_bytes, limit, [&](std::size_t first, std::size_t bytes) {
-    packer.add(mine.subspan(alike ? first : at, bytes));
-    at += bytes;
-  });
-  packer.flush();
-}
-
 void Comm::receive_pieces(const Pieces& pieces, std::span<std::byte> all,
                           std::int64_t element_bytes, int rank) const {
   const std::int64_t limit = options().message_limit;
@@ -169,24 +156,21 @@ void Comm::receive_pieces(const Pieces& pieces, std::span<std::byte> all,
 void Comm::gather_pieces(std::span<const std::byte> mine, const Pieces& pieces,
                          std::span<std::byte> all, std::int64_t element_bytes, int root) const {
   check_pieces(*this, all, pieces, mine, element_bytes, root);
-  if (rank() != root)
-    return send_pieces(mine, false, pieces, element_bytes, root);
+  const std::int64_t limit = options().message_limit;
   std::size_t at = 0;
-  for_stretches(pieces, root, element_bytes, options().message_limit,
-                [&](std::size_t first, std::size_t bytes) {
-                  std::memmove(all.data() + first, mine.data() + at, bytes);
-                  at += bytes;
-                });
-  for (int r = 0; r < size(); ++r)
-    if (r != root)
-      receive_pieces(pieces, all, element_bytes, r);
-}
-
-void Comm::gather_alike(std::span<const std::byte> mine, const Pieces& pieces,
-                        std::span<std::byte> all, std::int64_t element_bytes, int root) const {
-  barrier();
-  if (rank() != root)
-    return send_pieces(mine, true, pieces, element_bytes, root);
+  if (rank() != root) {
+    MessageMaker packer(
+        limit, [&](std::span<const std::byte> message) { transport_->send(message, root); });
+    for_stretches(pieces, rank(), element_bytes, limit, [&](std::size_t, std::size_t bytes) {
+      packer.add(mine.subspan(at, bytes));
+      at += bytes;
+    });
+    return packer.flush();
+  }
+  for_stretches(pieces, root, element_bytes, limit, [&](std::size_t first, std::size_t bytes) {
+    std::memmove(all.data() + first, mine.data() + at, bytes);
+    at += bytes;
+  });
   for (int r = 0; r < size(); ++r)
     if (r != root)
       receive_pieces(pieces, all, element_bytes, r);

@@ -3,6 +3,7 @@
 #include "cleave/serialize.hpp"
 #include "engine_memory.hpp"
 #include "no_agreement.hpp"
+#include "schedule_pacing.hpp"
 #include "watchdog.hpp"
 
 #include <algorithm>
@@ -15,27 +16,18 @@ namespace {
 constexpr std::int64_t look_ns = 20'000; // look around about this often
 constexpr std::int64_t progress_ns = 100'000'000;
 constexpr std::int64_t largest_group = std::int64_t{1} << 14;
-constexpr std::int64_t weigh_ns = 200'000; // compare speeds about this often
-// Long beside a draw (0.1 us), short beside any call that is worth a thought.
-constexpr std::int64_t chunk_ns = 50'000;
 
 /// The tasks of leaves [chunk.first, chunk.last).
 TaskRange tasks_in(const Leaves& leaves, TaskRange chunk) {
   return {leaves.tasks_of(chunk.first).first, leaves.tasks_of(chunk.last - 1).last};
 }
 
-// Worth to be drawn first the next time: chunks that take long, and a share of a worker's time that
-// the others would wait for when it came last.
-constexpr std::int64_t dear_ns = 8 * chunk_ns;
-constexpr double dear_share = 1.0 / 256;
-constexpr std::size_t most_dear = 16;   // of a worker
-constexpr double chunks_a_worker = 128; // of what is not dear
 constexpr std::size_t most_experiences = 256;
 
 /// Keeps the dearest.
 void remember(std::vector<CostedChunk>& dear, const CostedChunk& chunk) {
   dear.push_back(chunk);
-  if (dear.size() <= most_dear)
+  if (dear.size() <= pacing::most_dear)
     return;
   std::swap(*std::ranges::min_element(dear, {}, &CostedChunk::cost), dear.back());
   dear.pop_back();
@@ -94,15 +86,20 @@ void Engine::compute_supplied(const ChunkSequence& sequence, const Leaves& leave
   std::exception_ptr failure;
   {
     std::jthread service;
-    if (comm_.is_leader())
-      service = std::jthread([&] {
-        try {
-          supply_->run();
-        } catch (...) {
-          failure = std::current_exception();
-        }
-      });
-    pull_all(Chunks(*supply_), sequence, leaves, body);
+    try {
+      if (comm_.is_leader())
+        service = std::jthread([&] {
+          try {
+            supply_->run();
+          } catch (...) {
+            failure = std::current_exception();
+          }
+        });
+      pull_all(Chunks(*supply_, threads()), sequence, leaves, body);
+    } catch (...) {
+      supply_->give_up();
+      throw;
+    }
   }
   if (failure)
     std::rethrow_exception(failure);
@@ -152,7 +149,7 @@ void Engine::pull(Worker& worker, Chunks& chunks, Technique technique, const Lea
     if (paced)
       keep_pace(hand, worker, technique, *chunk, now - since);
   }
-  std::erase_if(hand.dear, [least = dear_share * static_cast<double>(hand.paced_ns)](
+  std::erase_if(hand.dear, [least = pacing::dear_share * static_cast<double>(hand.paced_ns)](
                                const CostedChunk& chunk) { return chunk.cost < least; });
   hand.busy_ns += monotonic_ns() - begin;
   slot(place_).done.fetch_add(std::exchange(hand.since, 0), std::memory_order_relaxed);
@@ -208,15 +205,15 @@ void Engine::keep_pace(Hand& hand, const Worker& worker, Technique technique, Ta
   hand.paced_units += chunk.size();
   if (technique == Technique::automatic) {
     const std::int64_t units = chunk.size();
-    if (spent_ns > dear_ns)
+    if (spent_ns > pacing::dear_ns)
       remember(hand.dear, {chunk, static_cast<double>(spent_ns)});
-    const double fit = static_cast<double>(chunk_ns) * static_cast<double>(units) /
+    const double fit = static_cast<double>(pacing::chunk_ns) * static_cast<double>(units) /
                        static_cast<double>(std::max(spent_ns, std::int64_t{1}));
     // At most twice the last: how long the next tasks take is a guess.
     hand.pace.most = std::max(std::int64_t{1}, std::min(2 * units, static_cast<std::int64_t>(fit)));
     return;
   }
-  if (hand.paced_ns - hand.weighed_ns < weigh_ns)
+  if (hand.paced_ns - hand.weighed_ns < pacing::weigh_ns)
     return;
   hand.weighed_ns = hand.paced_ns;
   weigh(hand, worker);
@@ -290,9 +287,11 @@ void Engine::learn() {
   };
   for (const std::vector<std::byte>& told : exchange(packer.bytes()))
     add(told);
-  const double share = rest_ns / (chunks_a_worker * workers_.count());
+  const double share = rest_ns / (pacing::chunks_a_worker * workers_.count());
   const double each = rest_ns / static_cast<double>(std::max(rest, std::int64_t{1}));
-  all.rest = static_cast<std::int64_t>(std::max(share, double{chunk_ns}) / std::max(each, 1.0)) + 1;
+  all.rest =
+      static_cast<std::int64_t>(std::max(share, double{pacing::chunk_ns}) / std::max(each, 1.0)) +
+      1;
   if (experiences_.size() >= most_experiences)
     experiences_.clear();
   experiences_[form_] = std::move(all);

@@ -3,15 +3,17 @@
 #include "waiting.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace cleave {
 
 std::optional<TaskRange> NodeQueue::draw(const ChunkSequence& whole, int workers, const Pace& pace,
-                                         bool spin) {
+                                         bool spin, Share& share) {
   for (;;) {
     const std::uint32_t news = news_;
     std::uint32_t turn = begun_;
     if (turn == granted_) {
+      finish(share);
       if (over_ != 0)
         return std::nullopt;
       wait_while(news_, news, asleep_, spin);
@@ -28,9 +30,20 @@ std::optional<TaskRange> NodeQueue::draw(const ChunkSequence& whole, int workers
     }
     const TaskRange chunk =
         whole.resized(units.size(), workers).chunk_from(next - units.first, pace);
-    if (slot.next.compare_exchange_strong(next, units.first + chunk.last))
-      return TaskRange{units.first + chunk.first, units.first + chunk.last};
+    if (!slot.next.compare_exchange_strong(next, units.first + chunk.last))
+      continue;
+    if (share.turn != turn) // told once a super-chunk: a draw must not cost twice
+      finish(share);
+    share = {turn, share.units + chunk.size()};
+    return TaskRange{units.first + chunk.first, units.first + chunk.last};
   }
+}
+
+void NodeQueue::finish(Share& share) noexcept {
+  if (share.units == 0)
+    return;
+  done_[share.turn % counts] += share.units;
+  done_in_all_ += std::exchange(share.units, 0);
 }
 
 std::int64_t NodeQueue::left() const noexcept {
@@ -47,6 +60,7 @@ void NodeQueue::grant(TaskRange units) noexcept {
   slot.next = units.first;
   slot.first = units.first;
   slot.last = units.last;
+  done_[granted_ % counts] = 0;
   ++granted_;
   tell();
 }
@@ -56,8 +70,14 @@ void NodeQueue::end() noexcept {
   tell();
 }
 
+void NodeQueue::give_up() noexcept {
+  given_up_ = 1;
+  end();
+}
+
 void NodeQueue::reset() noexcept {
-  granted_ = begun_ = over_ = 0;
+  granted_ = begun_ = over_ = given_up_ = 0;
+  done_in_all_ = 0;
   for (Slot& slot : slots_)
     slot.next = slot.first = slot.last = 0;
 }

@@ -1,14 +1,15 @@
 #include "cleave/supply.hpp"
 
 #include "absence.hpp"
+#include "schedule_pacing.hpp"
+#include "supply_post.hpp"
+#include "supply_returns.hpp"
 #include "waiting.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <deque>
-#include <initializer_list>
 #include <iterator>
-#include <memory>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -20,98 +21,11 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Naps that cost a worker's core under 2 % of it where each costs 30 us, as on virtual machines.
-constexpr auto shortest_nap = std::chrono::microseconds(250); // while the node has work
 constexpr auto longest_nap = std::chrono::milliseconds(2);
-constexpr auto longest_idle = std::chrono::milliseconds(10); // between looks at who has left
-constexpr std::int64_t largest_piece = std::int64_t{1} << 18;
-// What is left must last until a request and its answer have each been slept over, and a little.
-constexpr double reserve_ns = 4e6;
-constexpr double shortest_ns = 2e6; // a super-chunk is worth its messages
+constexpr double reserve_ns = pacing::reserve_ns;
 
 std::int64_t now_ns() {
   return std::chrono::nanoseconds(Clock::now().time_since_epoch()).count();
-}
-
-/// A conversation with another rank, in pieces that nobody waits for.
-class Post {
-public:
-  Post(const Comm& comm, int peer)
-      : piece_(static_cast<std::size_t>(std::min(largest_piece, comm.options().message_limit))),
-        mail_(comm.mail(peer, static_cast<std::int64_t>(piece_.size()))) {}
-
-  /// Sends a copy of the parts of `head`, then `body`, which must outlive sending.
-  void send(std::initializer_list<std::span<const std::byte>> head,
-            std::span<const std::span<const std::byte>> body) {
-    head_.clear();
-    for (const std::span<const std::byte> part : head)
-      head_.insert(head_.end(), part.begin(), part.end());
-    out_.emplace_back(head_);
-    out_.insert(out_.end(), body.begin(), body.end());
-  }
-  /// Receives that many bytes next.
-  void expect(std::span<std::byte> room) {
-    if (!room.empty())
-      in_.push_back(room);
-  }
-  [[nodiscard]] bool come() const noexcept { return in_.empty(); }
-  /// Whether all that was sent has left this rank.
-  [[nodiscard]] bool gone() { return out_.empty() && mail_->sent(); }
-  /// Sends and receives what can be without waiting. @return whether anything moved
-  bool move() {
-    const bool sent = send_some();
-    return receive_some() || sent;
-  }
-
-private:
-  bool send_some() {
-    if (out_.empty() || !mail_->sent())
-      return false;
-    std::size_t filled = 0;
-    while (!out_.empty() && filled < piece_.size()) {
-      std::span<const std::byte>& front = out_.front();
-      const std::size_t count = std::min(front.size(), piece_.size() - filled);
-      std::ranges::copy(front.first(count), piece_.begin() + static_cast<std::ptrdiff_t>(filled));
-      filled += count;
-      front = front.subspan(count);
-      if (front.empty())
-        out_.pop_front();
-    }
-    return filled > 0 && mail_->try_send(std::span(piece_).first(filled));
-  }
-
-  bool receive_some() {
-    bool moved = false;
-    while (!in_.empty()) {
-      if (unread_.empty()) {
-        received_.resize(piece_.size());
-        unread_ = std::span(received_).first(mail_->try_receive(received_));
-      }
-      if (unread_.empty())
-        break;
-      std::span<std::byte>& front = in_.front();
-      const std::size_t count = std::min(front.size(), unread_.size());
-      std::ranges::copy(unread_.first(count), front.begin());
-      unread_ = unread_.subspan(count);
-      front = front.subspan(count);
-      if (front.empty())
-        in_.pop_front();
-      moved = true;
-    }
-    return moved;
-  }
-
-  std::vector<std::byte> piece_;
-  std::vector<std::byte> head_;
-  std::deque<std::span<const std::byte>> out_;
-  std::deque<std::span<std::byte>> in_;
-  std::vector<std::byte> received_;
-  std::span<const std::byte> unread_; // of received_
-  std::unique_ptr<Mail> mail_;
-};
-
-std::span<std::byte> bytes_of(auto& value) {
-  return std::as_writable_bytes(std::span(&value, 1));
 }
 
 /// The one rank that this one waits for, now this and now that.
@@ -167,13 +81,19 @@ std::vector<Part> Arrivals::add(const Part& part) {
 
 /// Another node, as root sees it.
 struct Supply::Asker {
-  Asker(const Comm& comm, int node_number, int leader) : node(node_number), post(comm, leader) {
+  Asker(const Supply& supply, int node_number)
+      : node(node_number), post(supply.comm_, supply.leader_of(node), Post::grants) {
     post.expect(bytes_of(request));
+    if (!supply.returns_.empty())
+      returns.emplace(supply.comm_, supply.returns_, supply.leader_of(node));
   }
+  /// Whether nothing goes to it or comes from it any more.
+  [[nodiscard]] bool done() { return over && post.gone() && (!returns || returns->arrived()); }
   int node;
   Post post;
   Request request;
   bool over = false; // it has been told so
+  std::optional<ReturnsIn> returns;
 };
 
 Supply::Supply(const Comm& comm, std::vector<Node> nodes, const ChunkSequence& sequence,
@@ -181,7 +101,7 @@ Supply::Supply(const Comm& comm, std::vector<Node> nodes, const ChunkSequence& s
     : comm_(comm), nodes_(std::move(nodes)),
       sequence_(list.empty() ? sequence : one_by_one(std::ssize(list), sequence.workers())),
       list_(std::move(list)), queue_(queue), now_(std::move(now)), spin_(!comm.yields()),
-      granted_(nodes_.size()), rates_(nodes_.size()) {
+      rates_(nodes_.size()) {
   for (int rank = 0; rank < comm_.size(); ++rank)
     if (std::cmp_equal(comm_.node_of(rank),
                        leaders_.size())) // nodes are numbered as ranks see them
@@ -206,20 +126,21 @@ void Supply::run() {
   }
 }
 
-std::optional<TaskRange> Supply::draw(const Pace& pace) {
+std::optional<TaskRange> Supply::draw(NodeQueue::Share& share, const Pace& pace) {
   const int workers = nodes_[static_cast<std::size_t>(comm_.node())].workers;
-  auto chunk = queue_.draw(sequence_, workers, pace, spin_);
+  auto chunk = queue_.draw(sequence_, workers, pace, spin_, share);
   if (chunk && !list_.empty())
     chunk = list_[static_cast<std::size_t>(chunk->first)];
   return chunk;
 }
 
-/// Calls work(naps) until it says that all is done; it restarts the naps where something moved.
+/// Calls work(naps) until it says that all is done, or nobody cares; it restarts the naps where
+/// something moved.
 /// @param idle for how long nothing will be to do
 template <class Work, class Idle>
 void Supply::until(Work work, Idle idle) const {
   const ExactNaps exactly;
-  for (Naps naps(longest_nap); !work(naps);) {
+  for (Naps naps(longest_nap); !queue_.given_up() && !work(naps);) {
     if (spin_ && naps.awake()) {
       pause();
       continue;
@@ -231,10 +152,13 @@ void Supply::until(Work work, Idle idle) const {
 }
 
 void Supply::ask() {
-  Post post(comm_, 0);
+  Post post(comm_, 0, Post::grants);
   Request request;
   Grant grant;
   std::vector<Stretch> stretches;
+  std::optional<ReturnsOut> returns;
+  if (!returns_.empty())
+    returns.emplace(comm_, returns_);
   enum class State : std::uint8_t { idle, grant, stretches, body } state = State::idle;
   Awaited awaited(comm_);
   const auto step = [&](Naps& naps) {
@@ -244,48 +168,68 @@ void Supply::ask() {
       post.expect(bytes_of(grant));
       state = State::grant;
     }
-    if (post.move())
-      naps.restart();
+    bool moved = post.move();
     if (state == State::grant && post.come()) {
+      if (grant.stopped != 0) // one failure ends the call on every node
+        now_.stop();
       stretches.resize(grant.stretches);
       post.expect(std::as_writable_bytes(std::span(stretches)));
       state = State::stretches;
     }
     if (state == State::stretches && post.come()) {
       for (const Stretch& stretch : stretches)
-        post.expect(stretch.of(brings_[stretch.bring].node));
+        post.expect(stretch.of(brings_[stretch.array].node));
       state = State::body;
     }
     if (state == State::body && post.come()) {
       take(grant.units);
       state = State::idle;
     }
-    const bool waits = state != State::idle && queue_.left() == 0;
+    if (returns) {
+      give_back(*returns);
+      moved = returns->move() || moved;
+    }
+    if (moved)
+      naps.restart();
+    const bool waits = !moved && queue_.left() == 0 && (state != State::idle || all_done());
     awaited.look(waits ? std::optional(0) : std::nullopt);
-    return over_ && post.gone();
+    return over_ && post.gone() && (!returns || returns->arrived());
   };
-  until(step, [&] { return state == State::idle ? idle_time() : least_nap(); });
+  until(step, [&] {
+    const bool idle = state == State::idle && (!returns || returns->idle());
+    return idle ? idle_time() : least_nap();
+  });
 }
 
 void Supply::serve() {
   std::deque<Asker> askers;
   for (int node = 0; node < comm_.nodes(); ++node)
     if (node != comm_.node())
-      askers.emplace_back(comm_, node, leader_of(node));
+      askers.emplace_back(*this, node);
   Awaited awaited(comm_);
   const auto step = [&](Naps& naps) {
     bool moved = serve_own();
     for (Asker& asker : askers)
       moved = serve(asker) || moved;
+    for (Asker& asker : askers) // who asks must not wait for results
+      moved = take_results(asker) || moved;
     if (moved)
       naps.restart();
-    const auto waits_for = std::ranges::find_if(
-        askers, [](Asker& asker) { return !asker.over || !asker.post.gone(); });
-    const bool waits = over_ && waits_for != askers.end();
-    awaited.look(waits ? std::optional(leader_of(waits_for->node)) : std::nullopt);
+    const auto waits_for = std::ranges::find_if(askers, [](Asker& asker) { return !asker.done(); });
+    const bool waits = waits_for != askers.end();
+    awaited.look(waits && !moved && all_done() ? std::optional(leader_of(waits_for->node))
+                                               : std::nullopt);
     return over_ && !waits;
   };
   until(step, [this] { return least_nap(); }); // others ask when they like
+}
+
+bool Supply::take_results(Asker& asker) const {
+  if (!asker.returns)
+    return false;
+  if (now_.stopped())
+    asker.returns->forget();
+  return asker.returns->move();
 }
 
 /// Answers a node that asks. @return whether anything moved
@@ -296,10 +240,10 @@ bool Supply::serve(Asker& asker) {
     return true;
   const TaskRange units = next_for(asker.node, asker.request);
   const std::vector<Stretch> stretches = missing(asker.node, units);
-  const Grant grant{units, stretches.size()};
+  const Grant grant{units, stretches.size(), now_.stopped() ? 1U : 0U};
   std::vector<std::span<const std::byte>> body;
   for (const Stretch& stretch : stretches)
-    body.push_back(stretch.of(brings_[stretch.bring].root));
+    body.push_back(stretch.of(brings_[stretch.array].root));
   asker.post.send({std::as_bytes(std::span(&grant, 1)), std::as_bytes(std::span(stretches))}, body);
   asker.over = units.empty();
   if (!asker.over)
@@ -313,7 +257,7 @@ bool Supply::serve_own() {
     return false;
   const TaskRange units = next_for(comm_.node(), request());
   for (const Stretch& stretch : missing(comm_.node(), units))
-    if (const Bring& bring = brings_[stretch.bring]; !bring.node.empty())
+    if (const Bring& bring = brings_[stretch.array]; !bring.node.empty())
       std::ranges::copy(stretch.of(bring.root), stretch.of(bring.node).begin());
   take(units);
   return true;
@@ -336,15 +280,14 @@ TaskRange Supply::next_for(int node, const Request& request) {
     all += speed(n);
   const double share = speed(at) / all;
   const std::int64_t left = sequence_.tasks() - next_;
-  const double wanted = std::max(static_cast<double>(left) * share / 2, request.rate * shortest_ns);
+  const double wanted =
+      std::max(static_cast<double>(left) * share / 2, request.rate * pacing::shortest_grant_ns);
   const std::int64_t size =
       wanted >= static_cast<double>(left)
           ? left
           : std::clamp(static_cast<std::int64_t>(wanted), std::int64_t{1}, left);
   const TaskRange units{next_, next_ + size};
   next_ = units.last;
-  if (node != comm_.node())
-    note(node, units);
   return units;
 }
 
@@ -357,8 +300,37 @@ void Supply::take(TaskRange units) {
   if (taken_ == 0)
     since_ns_ = now_ns();
   taken_ += units.size();
-  note(comm_.node(), units);
+  const auto ranges = ranges_in(units);
+  granted_.insert(granted_.end(), ranges.begin(), ranges.end());
+  if (!returns_.empty() && !comm_.is_root())
+    follow(units);
   queue_.grant(units);
+}
+
+/// The node's next super-chunk, until its results leave. Where another one still uses the count
+/// that is its own, neither is told by that.
+void Supply::follow(TaskRange units) {
+  bool counted = true;
+  for (SuperChunk& other : under_way_)
+    if (other.turn % NodeQueue::counts == turn_ % NodeQueue::counts)
+      counted = other.counted = false;
+  under_way_.push_back({turn_++, units, counted});
+}
+
+/// Results of super-chunks that are done leave this node.
+void Supply::give_back(ReturnsOut& returns) {
+  if (returns.forgotten()) // the call has failed elsewhere
+    now_.stop();
+  const bool stopped = now_.stopped();
+  const bool all = all_done();
+  std::erase_if(under_way_, [&](const SuperChunk& chunk) {
+    const bool done = all || (chunk.counted && queue_.done(chunk.turn) == chunk.units.size());
+    if (done && !stopped)
+      returns.add(ranges_in(chunk.units));
+    return done;
+  });
+  if (all || stopped)
+    returns.end(stopped);
 }
 
 /// Whether it is time for the next super-chunk. Asked earlier, factoring would lose its balance.
@@ -382,7 +354,7 @@ Supply::Request Supply::request() const {
 
 /// A node that waits looks often; one that works has a use for its cores.
 Clock::duration Supply::least_nap() const {
-  return queue_.left() > 0 ? Clock::duration(shortest_nap) : Clock::duration(0);
+  return queue_.left() > 0 ? Clock::duration(pacing::shortest_nap_ns) : Clock::duration(0);
 }
 
 /// How long this node surely need not ask.
@@ -392,7 +364,7 @@ Clock::duration Supply::idle_time() const {
     return least_nap();
   const double spare_ns = static_cast<double>(queue_.left()) / rate - reserve_ns;
   return std::clamp(Clock::duration(static_cast<std::int64_t>(spare_ns / 2)), least_nap(),
-                    Clock::duration(longest_idle));
+                    Clock::duration(pacing::longest_idle_ns));
 }
 
 /// The tasks of units, chunk by chunk. @pre `units` outlives the answer
@@ -403,15 +375,9 @@ std::span<const TaskRange> Supply::ranges_in(const TaskRange& units) const {
                                   static_cast<std::size_t>(units.size()));
 }
 
-void Supply::note(int node, TaskRange units) {
-  const auto ranges = ranges_in(units);
-  auto& granted = granted_[static_cast<std::size_t>(node)];
-  granted.insert(granted.end(), ranges.begin(), ranges.end());
-}
-
 /// What a node needs for units and has not: parts may overlap, such as rows with their neighbours,
 /// and what is there may be in use.
-std::vector<Supply::Stretch> Supply::missing(int node, TaskRange units) {
+std::vector<Stretch> Supply::missing(int node, TaskRange units) {
   std::vector<Stretch> all;
   for (std::size_t b = 0; b < brings_.size(); ++b) {
     Bring& bring = brings_[b];

@@ -36,7 +36,7 @@ public:
   virtual void send(std::span<const std::byte> bytes, int destination) = 0;
   /// Receives exactly bytes.size() bytes.
   virtual void receive(std::span<std::byte> bytes, int source) = 0;
-  [[nodiscard]] virtual std::unique_ptr<Mail> mail(int peer, std::size_t piece_bytes) = 0;
+  [[nodiscard]] virtual std::unique_ptr<Mail> mail(int peer, std::size_t piece_bytes, int line) = 0;
   virtual void broadcast(std::span<std::byte> bytes, int root) = 0;
   /// all: size() * mine.size() bytes, by rank.
   virtual void all_gather(std::span<const std::byte> mine, std::byte* all) = 0;

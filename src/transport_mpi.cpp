@@ -25,8 +25,8 @@ namespace {
 namespace mpi = boost::mpi;
 using Clock = std::chrono::steady_clock;
 
-constexpr int tag = 1; // one conversation on a communicator of our own
-constexpr int mail_tag = 2;
+constexpr int tag = 1;      // one conversation on a communicator of our own
+constexpr int mail_tag = 2; // and upwards, by line
 constexpr auto longest_nap = std::chrono::milliseconds(20);
 
 /// The ranks that share memory with us, or, to pretend, `pretend` ranks of them at a time.
@@ -58,68 +58,80 @@ decltype(auto) checked(Call call) {
 /// One piece of each direction is under way at a time, in a buffer of its own.
 class MpiMail final : public Mail {
 public:
-  MpiMail(Transport& transport, mpi::communicator world, int peer, std::size_t piece_bytes)
-      : transport_(transport), world_(std::move(world)), peer_(peer), out_(piece_bytes),
-        in_(piece_bytes) {}
+  MpiMail(Transport& transport, mpi::communicator world, int peer, std::size_t piece_bytes,
+          int line)
+      : transport_(transport), peer_(peer), tag_(mail_tag + line), piece_bytes_(piece_bytes),
+        way_(std::make_unique<Way>(Way{
+            .world = std::move(world), .out = buffer(piece_bytes), .in = buffer(piece_bytes)})) {}
   MpiMail(const MpiMail&) = delete;
   MpiMail& operator=(const MpiMail&) = delete;
 
+  /// Who ends early leaves pieces under way, of which the other rank may take no more notice: MPI
+  /// keeps their memory then, since to wait for them might last for ever.
   ~MpiMail() override {
-    try { // nothing more comes; what was sent has arrived, or nobody is there to take it
-      for (std::optional<mpi::request>* request : {&sending_, &receiving_})
-        if (*request && !(*request)->test()) {
-          (*request)->cancel();
-          if (request == &receiving_)
-            (*request)->wait();
-        }
-    } catch (const mpi::exception&) { // MPI is broken: others say so
+    try {
+      if (way_->receiving && !way_->receiving->test())
+        way_->receiving->cancel(); // nothing comes any more, unless it is under way
+      if ((way_->receiving && !way_->receiving->test()) || !sent())
+        static_cast<void>(way_.release());
+    } catch (const std::exception&) { // MPI is broken: others say so
     }
   }
 
   bool try_send(std::span<const std::byte> piece) override {
     if (!sent())
       return false;
-    std::ranges::copy(piece, out_.begin());
+    std::ranges::copy(piece, way_->out.get());
     checked([&] {
-      sending_ = world_.isend(peer_, mail_tag, reinterpret_cast<const char*>(out_.data()),
-                              static_cast<int>(piece.size()));
+      way_->sending = way_->world.isend(peer_, tag_, reinterpret_cast<const char*>(way_->out.get()),
+                                        static_cast<int>(piece.size()));
     });
     return true;
   }
 
   bool sent() override {
     return checked([&] {
-      if (sending_ && sending_->test())
-        sending_.reset();
-      return !sending_;
+      if (way_->sending && way_->sending->test())
+        way_->sending.reset();
+      return !way_->sending;
     });
   }
 
   std::size_t try_receive(std::span<std::byte> room) override {
     return checked([&]() -> std::size_t {
-      if (!receiving_)
-        receiving_ = world_.irecv(peer_, mail_tag, reinterpret_cast<char*>(in_.data()),
-                                  static_cast<int>(in_.size()));
-      const auto status = receiving_->test();
+      if (!way_->receiving)
+        way_->receiving = way_->world.irecv(peer_, tag_, reinterpret_cast<char*>(way_->in.get()),
+                                            static_cast<int>(piece_bytes_));
+      const auto status = way_->receiving->test();
       if (!status) {
         transport_.exchange_departures(); // who waits for mail looks for nothing else
         return 0;
       }
-      receiving_.reset();
+      way_->receiving.reset();
       const auto count = static_cast<std::size_t>(status->count<char>().value());
-      std::copy_n(in_.begin(), count, room.begin());
+      std::copy_n(way_->in.get(), count, room.begin());
       return count;
     });
   }
 
 private:
+  using Buffer = std::unique_ptr<std::byte[]>; // not zeroed: most pieces are small
+  static Buffer buffer(std::size_t bytes) {
+    return std::make_unique_for_overwrite<std::byte[]>(bytes);
+  }
+  struct Way {
+    mpi::communicator world;
+    Buffer out;
+    Buffer in;
+    std::optional<mpi::request> sending{};
+    std::optional<mpi::request> receiving{};
+  };
+
   Transport& transport_;
-  mpi::communicator world_;
   int peer_;
-  std::vector<std::byte> out_;
-  std::vector<std::byte> in_;
-  std::optional<mpi::request> sending_;
-  std::optional<mpi::request> receiving_;
+  int tag_;
+  std::size_t piece_bytes_;
+  std::unique_ptr<Way> way_;
 };
 
 /// The communicator of which every rank is about to make a duplicate.
@@ -193,8 +205,8 @@ public:
     });
   }
 
-  std::unique_ptr<Mail> mail(int peer, std::size_t piece_bytes) override {
-    return std::make_unique<MpiMail>(*this, world_, peer, piece_bytes);
+  std::unique_ptr<Mail> mail(int peer, std::size_t piece_bytes, int line) override {
+    return std::make_unique<MpiMail>(*this, world_, peer, piece_bytes, line);
   }
 
   void broadcast(std::span<std::byte> bytes, int root) override {

@@ -8,6 +8,7 @@
 #include <map>
 #include <mutex>
 #include <numeric>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -42,18 +43,18 @@ public:
   }
 
   /// Unless the one before has not been taken, or when there is nothing to send.
-  bool try_put(int from, int to, std::span<const std::byte> bytes) {
+  bool try_put(int from, int to, int line, std::span<const std::byte> bytes) {
     const std::lock_guard lock(mutex_);
-    std::vector<std::byte>& box = mail_[{from, to}];
+    std::vector<std::byte>& box = mail_[{from, to, line}];
     if (!box.empty())
       return false;
     box.assign(bytes.begin(), bytes.end());
     return true;
   }
 
-  std::vector<std::byte> try_take(int from, int to) {
+  std::vector<std::byte> try_take(int from, int to, int line) {
     const std::lock_guard lock(mutex_);
-    std::vector<std::byte> bytes = std::exchange(mail_[{from, to}], {});
+    std::vector<std::byte> bytes = std::exchange(mail_[{from, to, line}], {});
     if (bytes.empty() && !closed_.empty())
       throw Error(ErrorKind::lost_peer, closed_);
     return bytes;
@@ -94,7 +95,7 @@ private:
   std::condition_variable news_;
   std::string closed_; // why nothing more will come
   std::map<std::pair<int, int>, std::deque<std::vector<std::byte>>> boxes_;
-  std::map<std::pair<int, int>, std::vector<std::byte>> mail_;
+  std::map<std::tuple<int, int, int>, std::vector<std::byte>> mail_; // by line, too
   std::vector<std::weak_ptr<ThreadHub>> children_;
 };
 
@@ -102,17 +103,17 @@ namespace {
 
 class ThreadMail final : public Mail {
 public:
-  ThreadMail(std::shared_ptr<ThreadHub> hub, int own, int peer)
-      : hub_(std::move(hub)), own_(own), peer_(peer) {}
+  ThreadMail(std::shared_ptr<ThreadHub> hub, int own, int peer, int line)
+      : hub_(std::move(hub)), own_(own), peer_(peer), line_(line) {}
 
   bool try_send(std::span<const std::byte> piece) override {
-    return hub_->try_put(own_, peer_, piece);
+    return hub_->try_put(own_, peer_, line_, piece);
   }
 
-  bool sent() override { return hub_->try_put(own_, peer_, {}); }
+  bool sent() override { return hub_->try_put(own_, peer_, line_, {}); }
 
   std::size_t try_receive(std::span<std::byte> room) override {
-    const std::vector<std::byte> piece = hub_->try_take(peer_, own_);
+    const std::vector<std::byte> piece = hub_->try_take(peer_, own_, line_);
     std::ranges::copy(piece, room.begin());
     return piece.size();
   }
@@ -121,6 +122,7 @@ private:
   std::shared_ptr<ThreadHub> hub_;
   int own_;
   int peer_;
+  int line_;
 };
 
 class ThreadTransport final : public Transport {
@@ -147,8 +149,8 @@ public:
     std::ranges::copy(message, bytes.begin());
   }
 
-  std::unique_ptr<Mail> mail(int peer, std::size_t) override {
-    return std::make_unique<ThreadMail>(hub_, rank_, peer);
+  std::unique_ptr<Mail> mail(int peer, std::size_t, int line) override {
+    return std::make_unique<ThreadMail>(hub_, rank_, peer, line);
   }
 
   void broadcast(std::span<std::byte> bytes, int root) override {

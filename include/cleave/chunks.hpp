@@ -24,7 +24,7 @@ enum class DataPath : std::uint8_t {
   automatic, ///< the best that this launch permits
   direct,    ///< workers read and write root's arrays (process_vm_readv, process_vm_writev)
   window,    ///< root copies into and out of memory that the node shares
-  messages   ///< scattered before, gathered after: the only path between nodes
+  messages   ///< the only path between nodes; static schedules: scattered before, gathered after
 };
 
 /// "direct", "window" ... Local, thread-safe.
@@ -70,7 +70,7 @@ public:
   /// Drawn from a list, in its order, which must outlive this.
   Chunks(std::span<const TaskRange> list, Lane& lane);
   /// Drawn from what root grants this node. @param supply outlives this
-  explicit Chunks(Supply& supply);
+  Chunks(Supply& supply, int threads);
   /// The next chunk of this thread, or nothing when it has had its last. Each thread for itself.
   /// One atomic operation (a look into each lane at the end), and no MPI call; waits only where the
   /// node's next super-chunk is under way.
@@ -81,6 +81,7 @@ private:
     std::int64_t ordinal = 0;  // of the thread's next chunk, where it is known beforehand
     std::size_t lane = 0;      // that it draws from
     std::size_t emptied = 0;   // lanes that it has found empty
+    NodeQueue::Share share;    // of a super-chunk of its node
   };
   [[nodiscard]] std::optional<TaskRange> draw(const Pace& pace);
   [[nodiscard]] std::optional<TaskRange> draw_dealt(Cursor& cursor);

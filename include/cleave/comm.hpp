@@ -195,10 +195,6 @@ public:
   /// gatherv in which a rank contributes several pieces. Collective.
   void gather_pieces(std::span<const std::byte> mine, const Pieces& pieces,
                      std::span<std::byte> all, std::int64_t element_bytes, int root = 0) const;
-  /// gather_pieces from ranks whose pieces lie in `mine` where they shall lie in root's `all`: it
-  /// is as large. Nothing from root itself. Collective.
-  void gather_alike(std::span<const std::byte> mine, const Pieces& pieces, std::span<std::byte> all,
-                    std::int64_t element_bytes, int root = 0) const;
   /// Root's blob r to rank r, returned there; sizes need not be known to the receivers. Collective.
   /// @param blob called at root for each other rank in turn, so that one is in memory at a time
   [[nodiscard]] std::vector<std::byte>
@@ -211,9 +207,10 @@ public:
   [[nodiscard]] std::vector<std::vector<std::byte>>
   all_gather_blobs(std::span<const std::byte> mine) const;
 
-  /// Messages to and from `peer` without waiting. Local; one a pair at a time.
+  /// Messages to and from `peer` without waiting. Local; one a pair and line at a time.
   /// @param piece_bytes the most bytes of one, the same on both ranks, within the message limit
-  [[nodiscard]] std::unique_ptr<Mail> mail(int peer, std::int64_t piece_bytes) const;
+  /// @param line 0, 1 ...: messages of different ones never meet
+  [[nodiscard]] std::unique_ptr<Mail> mail(int peer, std::int64_t piece_bytes, int line = 0) const;
 
   /// How this rank's clock differs from root's: shortest of 16 round trips between node leaders
   /// (Cristian 1989, doi:10.1007/BF01784024). Collective.
@@ -227,8 +224,6 @@ public:
 private:
   explicit Comm(std::shared_ptr<Transport> transport);
   void all_gather_bytes(std::span<const std::byte> mine, std::byte* all) const;
-  void send_pieces(std::span<const std::byte> mine, bool alike, const Pieces& pieces,
-                   std::int64_t element_bytes, int root) const;
   void receive_pieces(const Pieces& pieces, std::span<std::byte> all, std::int64_t element_bytes,
                       int rank) const;
   std::shared_ptr<Transport> transport_;

@@ -1,8 +1,8 @@
 /// @file
 /// Drawing on several nodes: root grants each node super-chunks, stretches of the tasks with their
 /// inputs, just before the node runs out, and the node's workers draw their chunks from its
-/// NodeQueue. Where the chunks are a list, a super-chunk is a stretch of the list. Not for users:
-/// they see the Pool.
+/// NodeQueue; results go back super-chunk by super-chunk, as soon as one is done. Where the chunks
+/// are a list, a super-chunk is a stretch of the list. Not for users: they see the Pool.
 #pragma once
 
 #include "cleave/comm.hpp"
@@ -33,8 +33,19 @@ private:
   std::map<std::int64_t, std::int64_t> stretches_; // first -> one past the last, apart
 };
 
-/// One call's super-chunks: which node gets which, and how inputs reach it. While workers compute,
-/// a thread of each node's leader runs it; nobody else calls MPI then.
+/// Results that go back to root as super-chunks are done.
+struct ReturnedArray {
+  std::span<std::byte> root;       ///< root's array, at root alone
+  std::span<const std::byte> node; ///< as large, written by the node's workers
+  std::int64_t element_bytes;
+  PartOf part_of;
+};
+
+struct Stretch; // src/supply_post.hpp
+class ReturnsOut;
+
+/// One call's super-chunks: which node gets which, how inputs reach it and results come back. While
+/// workers compute, a thread of each node's leader runs it; nobody else calls MPI then.
 class Supply {
 public:
   /// How the call goes on this node.
@@ -60,23 +71,29 @@ public:
   void bring(std::span<const std::byte> root, std::span<std::byte> node, std::int64_t element_bytes,
              PartOf part_of);
 
-  /// Until this node, at root every node, has all that it will get. At leaders alone.
+  /// Results of super-chunks. Every rank adds the same, in the same order. Those of root's own node
+  /// stay where its workers write them.
+  /// @param array its memory outlives the call
+  void take_back(ReturnedArray array) { returns_.push_back(std::move(array)); }
+
+  /// Until this node, at root every node, has all that it will get, and root has the results; where
+  /// the call has failed, those that have left. At leaders alone.
   void run();
 
-  /// The next chunk for a worker of this node.
-  [[nodiscard]] std::optional<TaskRange> draw(const Pace& pace);
-  /// What a node got, in its order. At root of every node, at leaders of their own.
-  [[nodiscard]] const std::vector<TaskRange>& granted_to(int node) const {
-    return granted_[static_cast<std::size_t>(node)];
-  }
+  /// This rank ends the call by an exception: its node, and run() there, wait for nothing more.
+  /// Thread-safe.
+  void give_up() noexcept { queue_.give_up(); }
+
+  /// The next chunk for a worker of this node. @param share of this worker
+  [[nodiscard]] std::optional<TaskRange> draw(NodeQueue::Share& share, const Pace& pace);
+  /// What this node got, in its order. At leaders.
+  [[nodiscard]] std::span<const TaskRange> granted() const { return granted_; }
   /// What this rank passed on to another node than root's.
   [[nodiscard]] std::span<const TaskRange> passed_on() const {
     if (comm_.node() == comm_.node_of(0) || !comm_.is_leader())
       return {};
-    return granted_to(comm_.node());
+    return granted_;
   }
-  /// The rank that speaks for a node.
-  [[nodiscard]] int leader_of(int node) const { return leaders_[static_cast<std::size_t>(node)]; }
 
 private:
   struct Bring {
@@ -86,15 +103,10 @@ private:
     PartOf part_of;
     std::vector<Arrivals> arrived; // root: by node
   };
-  struct Stretch { // of one array, in bytes
-    std::size_t bring = 0;
-    std::size_t first = 0;
-    std::size_t count = 0;
-    [[nodiscard]] auto of(auto array) const { return array.subspan(first, count); }
-  };
   struct Grant { // root's answer; then come the stretches, then their bytes
     TaskRange units;
     std::size_t stretches = 0;
+    std::uint64_t stopped = 0;
   };
   struct Asker; // a node that asks root
   struct Request {
@@ -105,13 +117,18 @@ private:
   void serve();
   [[nodiscard]] bool serve(Asker& asker);
   [[nodiscard]] bool serve_own();
+  [[nodiscard]] bool take_results(Asker& asker) const;
+  void follow(TaskRange units);
+  void give_back(ReturnsOut& returns);
   [[nodiscard]] TaskRange next_for(int node, const Request& request);
   void take(TaskRange units);
   [[nodiscard]] bool due() const;
+  /// Whether this node gets no more and is done with what it got.
+  [[nodiscard]] bool all_done() const { return over_ && queue_.done() == taken_; }
   [[nodiscard]] Request request() const;
   [[nodiscard]] std::vector<Stretch> missing(int node, TaskRange units);
   [[nodiscard]] std::span<const TaskRange> ranges_in(const TaskRange& units) const;
-  void note(int node, TaskRange units);
+  [[nodiscard]] int leader_of(int node) const { return leaders_[static_cast<std::size_t>(node)]; }
   [[nodiscard]] std::chrono::steady_clock::duration least_nap() const;
   [[nodiscard]] std::chrono::steady_clock::duration idle_time() const;
   template <class Work, class Idle>
@@ -126,12 +143,20 @@ private:
   Now now_;
   bool spin_;
   std::vector<Bring> brings_;
-  std::vector<std::vector<TaskRange>> granted_; // by node, of tasks
-  std::vector<double> rates_;                   // root: by node, as last told
-  std::int64_t next_ = 0;                       // root: first unit that is granted to nobody
-  std::int64_t taken_ = 0;                      // units that this node got
-  std::int64_t since_ns_ = 0;                   // its first super-chunk
-  bool over_ = false;                           // it gets no more
+  std::vector<ReturnedArray> returns_;
+  std::vector<TaskRange> granted_; // to this node, of tasks
+  struct SuperChunk {
+    std::uint32_t turn;
+    TaskRange units;
+    bool counted; // else it is known to be done when all are
+  };
+  std::vector<SuperChunk> under_way_; // whose results have not left
+  std::uint32_t turn_ = 0;            // of this node's next super-chunk
+  std::vector<double> rates_;         // root: by node, as last told
+  std::int64_t next_ = 0;             // root: first unit that is granted to nobody
+  std::int64_t taken_ = 0;            // units that this node got
+  std::int64_t since_ns_ = 0;         // its first super-chunk
+  bool over_ = false;                 // it gets no more
 };
 
 } // namespace cleave
