@@ -1,6 +1,7 @@
 #include "cleave/schedule.hpp"
 
 #include "cleave/error.hpp"
+#include "schedule_pacing.hpp"
 #include "words.hpp"
 
 #include <algorithm>
@@ -212,7 +213,6 @@ std::int64_t ChunkSequence::size_at(std::int64_t first, const Pace& pace) const 
 
 std::vector<TaskRange> chunks_by_cost(std::int64_t n, std::int64_t workers,
                                       const std::function<double(std::int64_t)>& cost) {
-  constexpr double chunks_a_worker = 128;
   const auto cost_of = [&cost](std::int64_t i) {
     const double told = cost(i);
     return std::isfinite(told) && told > 0 ? told : 0;
@@ -220,7 +220,7 @@ std::vector<TaskRange> chunks_by_cost(std::int64_t n, std::int64_t workers,
   double total = 0;
   for (std::int64_t i = 0; i < n; ++i)
     total += cost_of(i);
-  const double share = total / (chunks_a_worker * static_cast<double>(workers));
+  const double share = total / (pacing::chunks_a_worker * static_cast<double>(workers));
   std::vector<CostedChunk> chunks;
   for (std::int64_t i = 0; i < n; ++i) {
     const double own = cost_of(i);

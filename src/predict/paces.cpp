@@ -1,3 +1,4 @@
+#include "../schedule_pacing.hpp"
 #include "replay.hpp"
 
 #include <algorithm>
@@ -6,11 +7,9 @@
 namespace cleave::predict_detail {
 namespace {
 
-// Those of src/engine_compute.cpp.
-constexpr double chunk_s = 50e-6;
-constexpr double dear_s = 8 * chunk_s;
-constexpr double weigh_s = 200e-6;
-constexpr std::size_t most_dear = 16; // of a worker
+constexpr double chunk_s = 1e-9 * pacing::chunk_ns;
+constexpr double dear_s = 1e-9 * pacing::dear_ns;
+constexpr double weigh_s = 1e-9 * pacing::weigh_ns;
 // Beyond it the memory would cost more than it saves, here as there.
 constexpr std::size_t most_remembered = 1'000'000;
 
@@ -84,7 +83,7 @@ std::vector<CostedChunk> Paces::dear() const {
   std::size_t of_worker = 0;
   for (std::size_t i = 0; i < all.size(); ++i) {
     of_worker = i > 0 && all[i].first == all[i - 1].first ? of_worker + 1 : 0;
-    if (of_worker < most_dear)
+    if (of_worker < pacing::most_dear)
       kept.push_back(all[i].second);
   }
   return kept;

@@ -1,5 +1,6 @@
 #include "replay.hpp"
 
+#include "../schedule_pacing.hpp"
 #include "cleave/predict.hpp"
 
 #include <algorithm>
@@ -89,7 +90,7 @@ Play play(const CostProfile& costs, const Schedule& schedule, const Machine& mac
   done.dear = paces.dear();
   const double worker_s = costs.total_s() / static_cast<double>(machine.workers);
   std::erase_if(done.dear, [worker_s](const CostedChunk& chunk) { // as Engine::pull
-    return chunk.cost < worker_s / 256;
+    return chunk.cost < pacing::dear_share * worker_s;
   });
   return done;
 }
@@ -104,9 +105,9 @@ Replayed by_memory(const CostProfile& costs, const Play& first, const Machine& m
     rest_s -= chunk.cost;
     rest -= chunk.tasks.size();
   }
-  const double share_s = rest_s / (128 * static_cast<double>(machine.workers));
+  const double share_s = rest_s / (pacing::chunks_a_worker * static_cast<double>(machine.workers));
   const double each_s = rest_s / static_cast<double>(std::max<std::int64_t>(rest, 1));
-  const double size = std::max(share_s, 50e-6) / std::max(each_s, 1e-9) + 1;
+  const double size = std::max(share_s, 1e-9 * pacing::chunk_ns) / std::max(each_s, 1e-9) + 1;
   const auto whole = static_cast<std::int64_t>(std::min(size, static_cast<double>(costs.units())));
   std::vector<CostedChunk> list;
   for (const TaskRange chunk :

@@ -1,3 +1,4 @@
+#include "../schedule_pacing.hpp"
 #include "replay.hpp"
 
 #include <algorithm>
@@ -6,12 +7,11 @@
 namespace cleave::predict_detail {
 namespace {
 
-// Those of src/supply.cpp.
-constexpr double reserve_s = 4e-3;  // what is left lasts as long: time to ask
-constexpr double shortest_s = 2e-3; // a super-chunk is worth its messages
-constexpr double shortest_nap_s = 250e-6;
-constexpr double longest_idle_s = 10e-3;
-constexpr double auto_chunk_s = 50e-6; // of `auto`: src/engine_compute.cpp
+constexpr double reserve_s = 1e-9 * pacing::reserve_ns;
+constexpr double shortest_s = 1e-9 * pacing::shortest_grant_ns;
+constexpr double shortest_nap_s = 1e-9 * pacing::shortest_nap_ns;
+constexpr double longest_idle_s = 1e-9 * pacing::longest_idle_ns;
+constexpr double auto_chunk_s = 1e-9 * pacing::chunk_ns;
 // Batches are at most this part of a worker's share of what is left, so that the rest evens them
 // out.
 constexpr std::int64_t part_of_share = 8;
