@@ -145,9 +145,10 @@ struct Kept {
   int repetitions = 0;            ///< measured ones in the timings file
   std::string resume;             ///< how to go on; empty: not at all
   /// Hands over to the kernel what is still in memory; on every rank, thread-safe. Empty: nothing.
-  std::function<void()> save{};
+  /// @return whether it is kept there
+  std::function<bool()> save{};
 
-  /// Tells it: an Error of kind interrupted. Local, thread-safe.
+  /// Saves it and tells it: an Error of kind interrupted. Local, thread-safe.
   [[nodiscard]] Error interruption() const;
 };
 

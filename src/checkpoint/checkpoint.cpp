@@ -397,6 +397,10 @@ void Checkpoint::flush(bool to_disk) noexcept {
   if (!active())
     return;
   const auto failure = attempted(folder(), [this, to_disk] {
+    // Of the others' files root knows when they go: it removes them.
+    if (work_->comm.is_root() && work_->log && work_->log->is_gone())
+      throw Error(ErrorKind::io, "the checkpoint was removed, or its folder",
+                  {folder().string(), 0, ""});
     for (auto* const journal : {&work_->log, &work_->journal}) {
       if (!*journal)
         continue;
@@ -406,7 +410,7 @@ void Checkpoint::flush(bool to_disk) noexcept {
         (*journal)->sync();
     }
   });
-  if (failure)
+  if (failure && active()) // or the run is done, and has removed it
     give_up(*failure);
 }
 

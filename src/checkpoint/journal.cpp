@@ -80,7 +80,7 @@ std::uint64_t size_of(int file) {
 } // namespace
 
 JournalWriter::JournalWriter(const std::filesystem::path& file, std::size_t room)
-    : file_(opened(file, O_WRONLY | O_CREAT | O_EXCL)), room_(room) {}
+    : name_(file), file_(opened(file, O_WRONLY | O_CREAT | O_EXCL)), room_(room) {}
 
 bool JournalWriter::append(RecordHead head, std::span<const std::byte> payload) {
   head.magic = record_magic;
@@ -133,6 +133,14 @@ void JournalWriter::restart() {
   if (ftruncate(file_.get(), 0) != 0 || lseek(file_.get(), 0, SEEK_SET) != 0)
     throw FileFailure("empty it", errno);
   written_ = 0;
+}
+
+bool JournalWriter::is_gone() const noexcept {
+  struct stat mine {};
+  struct stat there {};
+  return fstat(file_.get(), &mine) == 0 &&
+         (mine.st_nlink == 0 ||
+          (stat(name_.c_str(), &there) != 0 && (errno == ENOENT || errno == ENOTDIR)));
 }
 
 bool JournalWriter::replaced_at(const std::filesystem::path& name) const noexcept {

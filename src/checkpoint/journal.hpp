@@ -55,10 +55,13 @@ public:
   void sync();
   /// Forgets all records. @throws FileFailure
   void restart();
+  /// Whether the file was removed, or a folder that leads to it.
+  [[nodiscard]] bool is_gone() const noexcept;
   /// Whether there is a file of this name, but another one.
   [[nodiscard]] bool replaced_at(const std::filesystem::path& name) const noexcept;
 
 private:
+  std::filesystem::path name_;
   Descriptor file_;
   std::size_t room_;
   std::mutex memory_mutex_; // of buffer_

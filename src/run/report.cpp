@@ -7,7 +7,8 @@
 namespace cleave {
 
 Error Kept::interruption() const {
-  const std::string then = resume.empty() ? "" : "; " + resume;
+  const bool lost = save && !save();
+  const std::string then = resume.empty() || lost ? "" : "; " + resume;
   if (repetitions == 0)
     return {ErrorKind::interrupted, "interrupted before the first repetition was done" + then};
   return {ErrorKind::interrupted,

@@ -127,7 +127,10 @@ private:
       throw Error(ErrorKind::bad_input, error.message(), error.place());
     }
     pool_.keep_in(checkpoint_.get());
-    kept_.save = [checkpoint = checkpoint_] { checkpoint->flush(false); };
+    kept_.save = [checkpoint = checkpoint_] {
+      checkpoint->flush(false);
+      return !checkpoint->trouble();
+    };
     tell_checkpoint();
     tell_kept();
   }

@@ -1,6 +1,7 @@
 """Checkpoints through signals, zombies, full disks and twins; kill.py kills them. See helpers.py for the arguments."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -71,6 +72,19 @@ class Signals(Checkpoints):
             job = self.start_working(ranks=0)
             helpers.send(signal.SIGUSR1, [job.pid])
             self.expect(job, 75, seconds=10)
+            self.go_on()
+
+    def test_the_end_of_a_slurm_job(self):
+        """Slurm says that the job has 12 s left: tasks end 10 s before, and the run can be gone on with."""
+        with self.fault("end of a Slurm job: status 75, then --resume"):
+            squeue = self.home / "bin" / "squeue"
+            squeue.parent.mkdir()
+            squeue.write_text("#!/bin/sh\ndate -d '+12 seconds' +%FT%T\n")
+            squeue.chmod(0o755)
+            job = self.start(*self.line("--threads", "1"), SLURM_JOB_ID="7",
+                             PATH=f"{squeue.parent}:{os.environ['PATH']}")
+            _, errors = self.expect(job, 75, seconds=10)
+            self.assertIn("--resume", errors)
             self.go_on()
 
     def test_term(self):
@@ -174,9 +188,19 @@ class Places(Checkpoints):
             job = self.start_working(seconds=0.5)
             (self.home / "kept").rename(self.tmp / "ompi.gone")
             shutil.rmtree(self.tmp / "ompi.gone")
-            output, _ = self.expect(job, 0)
+            output, errors = self.expect(job, 0)
             self.assertEqual(json.loads(output)["checksum"], self.checksum)
+            self.assertIn("goes on without a checkpoint", errors)
             self.assertEqual(self.names(), ["a.h5", "a.json"])
+
+    def test_a_folder_that_vanishes_before_a_signal(self):
+        with self.fault("folder that vanishes, and SIGUSR1: checkpoint"):
+            job = self.start_working(seconds=0.2)
+            (self.home / "kept").rename(self.tmp / "ompi.gone")
+            helpers.send(signal.SIGUSR1, [job.pid])
+            _, errors = self.expect(job, 75, seconds=10)
+            self.assertNotIn("go on by", errors)
+            shutil.rmtree(self.tmp / "ompi.gone")
 
 
 class Others(Checkpoints):
