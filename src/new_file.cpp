@@ -1,5 +1,7 @@
 #include "new_file.hpp"
 
+#include "cleave/error.hpp"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -136,6 +138,16 @@ void NewFile::replace() {
   require(rename(temporary_.c_str(), final_.c_str()) == 0, "give it its name");
   temporary_.clear();
   sync_directory();
+}
+
+void replace_with_text(const std::filesystem::path& file, std::string_view text) {
+  try {
+    NewFile made(file);
+    made.write(std::as_bytes(std::span(text)));
+    made.replace();
+  } catch (const FileFailure& failure) {
+    throw Error(ErrorKind::io, failure.what(), {file.string(), 0, ""});
+  }
 }
 
 Descriptor open_output(const std::filesystem::path& file, int flags) {

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <span>
 #include <stdexcept>
+#include <string_view>
 
 namespace cleave {
 
@@ -58,6 +59,9 @@ private:
   std::filesystem::path temporary_; // empty once there is nothing to remove
   bool durable_;
 };
+
+/// The file with this text, whole, in place of another of that name. Local. @throws Error io
+void replace_with_text(const std::filesystem::path& file, std::string_view text);
 
 /// Opens a file under its own name for writing, or makes it with the mode that umask leaves. In a
 /// folder where anybody may make files but not remove those of others (the sticky bit, as /tmp) it

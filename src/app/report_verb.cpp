@@ -92,16 +92,6 @@ Wanted wanted_by(const ReportRequest& request, const Results& results) {
   return wanted;
 }
 
-void write_file(const fs::path& file, std::string_view bytes) {
-  try {
-    NewFile fresh(file);
-    fresh.write(std::as_bytes(std::span(bytes.data(), bytes.size())));
-    fresh.replace();
-  } catch (const FileFailure& failure) {
-    throw Error(ErrorKind::io, failure.what(), {file.string(), 0, {}});
-  }
-}
-
 /// One drawing of every figure, several at once; empty without gnuplot.
 std::vector<std::string> drawings(const Report& report, const Gnuplot& gnuplot, Picture picture) {
   std::vector<std::future<std::string>> under_way;
@@ -149,7 +139,7 @@ public:
 
 private:
   void write(const std::string& name, std::string_view bytes) {
-    write_file(directory_ / name, bytes);
+    replace_with_text(directory_ / name, bytes);
     written_.push_back(directory_ / name);
   }
 

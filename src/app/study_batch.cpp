@@ -1,6 +1,7 @@
 #include "study_batch.hpp"
 
 #include "../command/shell_words.hpp"
+#include "../new_file.hpp"
 #include "cleave/error.hpp"
 #include "cleave/launch_batch.hpp"
 #include "output.hpp"
@@ -51,10 +52,10 @@ int submit_study(const StudyPlan& plan, const StudyOptions& options, bool dry_ru
       continue;
     }
     fs::create_directories(script.file.parent_path());
-    std::ofstream(script.file, std::ios::trunc) << script.text;
+    replace_with_text(script.file, script.text);
     before = submit_batch(script.file, before);
     fs::path id = script.file;
-    std::ofstream(id.replace_extension(".job"), std::ios::trunc) << before << "\n";
+    replace_with_text(id.replace_extension(".job"), before + "\n");
     text += fmt::format("{:<11}{}: {} points on {} node(s)\n", "job", before, open, script.nodes);
   }
   say(text);

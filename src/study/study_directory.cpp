@@ -20,16 +20,6 @@ namespace fs = std::filesystem;
 constexpr const char* study_copy = "study.toml";
 constexpr const char* job_copy = "job.toml";
 
-void copy_text(const fs::path& file, const std::string& text) {
-  try {
-    NewFile made(file);
-    made.write(std::as_bytes(std::span(text)));
-    made.replace();
-  } catch (const FileFailure& failure) {
-    throw Error(ErrorKind::io, failure.what(), {file.string(), 0, ""});
-  }
-}
-
 JobText read_copy(const fs::path& file) {
   std::ostringstream text;
   const std::ifstream stream(file, std::ios::binary);
@@ -80,9 +70,9 @@ void begin_study(const fs::path& directory, const StudyPlan& plan) {
     throw Error(ErrorKind::bad_input,
                 "cannot be made: " + failure.message() + "; choose another place by -o",
                 {directory.string(), 0, ""});
-  copy_text(directory / study_copy, plan.text.study.text);
+  replace_with_text(directory / study_copy, plan.text.study.text);
   if (!plan.text.job_file.file.empty())
-    copy_text(directory / job_copy, plan.text.job_file.text);
+    replace_with_text(directory / job_copy, plan.text.job_file.text);
   write_study_record(directory, plan.record); // last: with it the folder is a study's
 }
 

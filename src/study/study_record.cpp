@@ -133,14 +133,7 @@ void write_study_record(const fs::path& directory, const StudyRecord& record) {
                     {"grown", record.grown},
                     {"planned", planned}};
   const std::string text = all.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
-  const fs::path file = directory / file_name;
-  try {
-    NewFile made(file);
-    made.write(std::as_bytes(std::span(text)));
-    made.replace();
-  } catch (const FileFailure& failure) {
-    throw Error(ErrorKind::io, failure.what(), {file.string(), 0, ""});
-  }
+  replace_with_text(directory / file_name, text);
 }
 
 } // namespace cleave
