@@ -48,7 +48,10 @@ void Engine::run_team(std::int64_t units, const std::function<void(Worker&)>& wo
   if (timeout_.count() > 0) {
     for (Watch& watch : watches_)
       watch.time_out_after(timeout_);
-    watchdog.emplace(watches_, [this](const StuckTask& stuck) { end_job(comm_, options_, stuck); });
+    watchdog.emplace(watches_, [this](const StuckTask& stuck) {
+      const auto silence = supply_ ? supply_->hold() : std::unique_lock<std::mutex>();
+      end_job(comm_, options_, stuck);
+    });
   }
   {
     const NoAgreement no_other_calls(
@@ -169,6 +172,7 @@ void Engine::run_chunk(Worker& worker, Hand& hand, TaskRange tasks, Work work) {
 void Engine::count(const Worker& worker, TaskRange tasks, std::int64_t begin_ns,
                    std::int64_t end_ns) {
   Hand& hand = hands_[static_cast<std::size_t>(worker.thread())];
+  note_longest(end_ns - begin_ns);
   hand.busy_ns += end_ns - begin_ns;
   hand.tasks += static_cast<std::uint64_t>(tasks.size());
   ++hand.chunks;
@@ -239,11 +243,21 @@ void Engine::weigh(Hand& hand, const Worker& worker) {
   hand.weight = rate * known / sum;
 }
 
+/// Where two workers meet, one is as good.
+void Engine::note_longest(std::int64_t spent_ns) noexcept {
+  std::atomic<std::int64_t>& longest = shared().longest_ns;
+  if (spent_ns > longest.load(std::memory_order_relaxed))
+    longest.store(spent_ns, std::memory_order_relaxed);
+}
+
+std::chrono::nanoseconds Engine::longest_task() const noexcept {
+  return std::chrono::nanoseconds(shared().longest_ns.load(std::memory_order_relaxed));
+}
+
 void Engine::look_around(const Worker& worker, Hand& hand) {
   const std::int64_t now = monotonic_ns();
   const std::int64_t spent = now - std::exchange(hand.looked_ns, now);
-  if (spent > longest_ns_.load(std::memory_order_relaxed))
-    longest_ns_.store(spent, std::memory_order_relaxed); // where two threads meet, one is as good
+  note_longest(spent);
   if (spent < look_ns)
     hand.group = std::min(2 * hand.group, largest_group);
   else if (spent > 4 * look_ns)

@@ -17,7 +17,8 @@ inline std::size_t form_hash(const CallForm& form) {
 }
 
 struct alignas(128) Engine::Shared {
-  std::atomic<std::uint32_t> stop; // number of the last call that failed
+  std::atomic<std::uint32_t> stop;      // number of the last call that failed
+  std::atomic<std::int64_t> longest_ns; // that a worker has been without looking around
   std::array<NodeQueue, 2> queues; // of even and odd calls: one is cleared while the other is used
 };
 

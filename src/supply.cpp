@@ -10,6 +10,7 @@
 #include <chrono>
 #include <deque>
 #include <iterator>
+#include <mutex>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -140,7 +141,12 @@ std::optional<TaskRange> Supply::draw(NodeQueue::Share& share, const Pace& pace)
 template <class Work, class Idle>
 void Supply::until(Work work, Idle idle) const {
   const ExactNaps exactly;
-  for (Naps naps(longest_nap); !queue_.given_up() && !work(naps);) {
+  Naps naps(longest_nap);
+  const auto ended = [&] {
+    const std::lock_guard lock(mpi_);
+    return queue_.given_up() || work(naps);
+  };
+  while (!ended()) {
     if (spin_ && naps.awake()) {
       pause();
       continue;

@@ -83,6 +83,12 @@ class Hosts(unittest.TestCase):
         run = self.launch(3, PROGRAM, "run", "denoise", "-p", "input=none.png", status=2)
         self.assertIn("none.png", run.stderr)
 
+    def test_a_task_that_ignores_its_time_out_ends_all(self):
+        for fault in ("stuck", "executor_stuck_elsewhere"):
+            with self.subTest(fault=fault):
+                run = self.launch(3, FAULTS, fault, status=3)
+                self.assertRegex(run.stderr, r"task \d+ on rank \d \(thread \d+, host h\d\) ignores its time-out")
+
     def test_who_leaves_is_named_on_every_node(self):
         faults = [f"rank_{rank}_leaves" for rank in range(3)] # 0 and 1 lead their nodes
         for nodes in (2, 3):

@@ -228,11 +228,9 @@ public:
   /// The state to go on from, at root; and the number of the call after which.
   [[nodiscard]] std::optional<std::pair<std::uint64_t, std::string>>
   kept_state(std::size_t type) const;
-  /// The longest that a worker of this rank has been without looking around: a task, where they
+  /// The longest that a worker of this node has been without looking around: a task, where they
   /// are long. Local, thread-safe.
-  [[nodiscard]] std::chrono::nanoseconds longest_task() const noexcept {
-    return std::chrono::nanoseconds(longest_ns_.load(std::memory_order_relaxed));
-  }
+  [[nodiscard]] std::chrono::nanoseconds longest_task() const noexcept;
   /// The next call has the number after `call`. Local, on every rank alike.
   void go_on_after(std::uint64_t call) noexcept;
 
@@ -277,6 +275,7 @@ private:
     bool learns = false;           // in this call, which is under `auto`
   };
   void look_around(const Worker& worker, Hand& hand);
+  void note_longest(std::int64_t spent_ns) noexcept;
   [[nodiscard]] static bool due(Hand& hand) noexcept;
   /// Of the current call, the same in every repetition and launch.
   [[nodiscard]] std::uint32_t number() const noexcept { return call_ - repeated_ + skipped_; }
@@ -342,8 +341,7 @@ private:
   Checkpoint* checkpoint_ = nullptr;
   CallKey key_;                   // of the current call, in the checkpoint
   std::int64_t chunks_units_ = 0; // units of a call that goes on, in its chunks
-  std::atomic<std::int64_t> longest_ns_{0};
-  std::optional<Supply> supply_; // of the last call that was drawn on several nodes
+  std::optional<Supply> supply_;  // of the last call that was drawn on several nodes
   /// What all know of a call from the last one of its form: where its long chunks are.
   struct Experience {
     std::int64_t units = 0;

@@ -187,7 +187,7 @@ public:
   /// it has kept is not computed again. What lies in Distributed is not kept: see save(). Local, on
   /// every rank alike. @param checkpoint outlives the Pool; null: none
   void keep_in(Checkpoint* checkpoint) noexcept { engine_->keep_in(checkpoint); }
-  /// The longest task that a worker of this rank has ended so far. Local, thread-safe.
+  /// The longest task that a worker of this node has ended so far. Local, thread-safe.
   [[nodiscard]] std::chrono::nanoseconds longest_task() const noexcept {
     return engine_->longest_task();
   }

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
@@ -80,6 +81,8 @@ public:
   /// the call has failed, those that have left. At leaders alone.
   void run();
 
+  /// While it lives, run() makes no call on MPI. Thread-safe.
+  [[nodiscard]] std::unique_lock<std::mutex> hold() { return std::unique_lock(mpi_); }
   /// This rank ends the call by an exception: its node, and run() there, wait for nothing more.
   /// Thread-safe.
   void give_up() noexcept { queue_.give_up(); }
@@ -157,6 +160,7 @@ private:
   std::int64_t taken_ = 0;            // units that this node got
   std::int64_t since_ns_ = 0;         // its first super-chunk
   bool over_ = false;                 // it gets no more
+  mutable std::mutex mpi_;            // held by who makes calls on it
 };
 
 } // namespace cleave
