@@ -284,6 +284,15 @@ void check_options(Pool& pool) {
   };
   expect_all(pool, pool.map(second_time, 50, {.retries = 1}), 50,
              [](std::int64_t) { return true; });
+  // As often as asked for, and no more.
+  const auto never = [](std::int64_t i, Worker& worker) -> std::int64_t {
+    const int tries = worker.local<std::map<std::int64_t, int>>()[i]++;
+    throw std::runtime_error("try " + std::to_string(tries % 3 + 1));
+  };
+  const auto outcome = pool.map_collect(never, 10, {.retries = 2});
+  EXPECT_EQ(outcome.failures.size(), 10U);
+  for (const TaskFailure& failure : outcome.failures)
+    EXPECT_EQ(failure.what, "try 3");
 }
 
 void check_streams(Pool& pool) {
