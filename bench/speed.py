@@ -48,6 +48,10 @@ COMMANDS = [
         "giant at the end: auto with a hint": "longest first, chunks of equal cost",
         "giant at the end: auto, a first call": AUTO,
     }) for mean in ["100", "2"]),
+    (["schedules", "--mean", "2"], {
+        f"{load}: auto / the best": AUTO
+        for load in ["constant", "linear", "quadratic", "random exponential", "growing exponential", "mandelbrot"]
+    } | {"giant at the end: auto / the best": "long chunks are remembered, and drawn first"}),
     (["executor_round_trip"], {
         "bare MPI message and answer, awake": "MPI_Send, MPI_Recv",
         "round trip, awake": "rings in the node's memory, no MPI; own archive",
