@@ -265,7 +265,8 @@ CLI::App* add_slurm(CLI::App& app, SlurmRequest& request) {
   add("--threads", request.threads, "Workers in a rank, each with a CPU of its own (1)", "T");
   add("--time", request.time, "Limit of the job, as 01:30:00 (the partition's)", "TIME");
   add("--mem", request.memory, "Memory of a node, as 4G (the partition's)", "SIZE");
-  add("--from", request.results, "Estimate time and memory from these timings", "RESULTS");
+  add("--from", request.results, "Estimate time from these timings, memory from the job",
+      "RESULTS");
   add("--partition", request.partition, "As of sbatch", "NAME");
   add("--account", request.account, "As of sbatch", "NAME");
   verb->add_option("--sbatch", request.options, "Another option of sbatch, as --sbatch=--qos=low")
