@@ -11,10 +11,11 @@ std::optional<TaskRange> NodeQueue::draw(const ChunkSequence& whole, int workers
                                          bool spin, Share& share) {
   for (;;) {
     const std::uint32_t news = news_;
+    const bool over = over_ != 0; // looked at first: what was granted before the end is seen below
     std::uint32_t turn = begun_;
     if (turn == granted_) {
       finish(share);
-      if (over_ != 0)
+      if (over)
         return std::nullopt;
       wait_while(news_, news, asleep_, spin);
       continue;

@@ -432,6 +432,12 @@ class Runs(Case):
         self.assertEqual(len(self.files()), 1)
         self.assertRegex(self.files()[0], r"^results/squares-\d{8}T\d{6}Z-1x2x\d+\.h5$")
 
+    def test_more_workers_than_cores_are_marked(self):
+        for threads, marked in ((1, 0), (2 * os.cpu_count(), 1)):
+            self.succeed("run", "squares", "--threads", str(threads), "-o", "a.h5", "--force")
+            with h5py.File(self.home / "a.h5") as file:
+                self.assertEqual(file["run"].attrs["oversubscribed"], marked)
+
     def test_runs_of_one_instant_have_files_of_their_own(self):
         with ThreadPoolExecutor(6) as together:
             runs = list(together.map(lambda _: self.start("run", "squares", "--trace"), range(6)))

@@ -76,6 +76,30 @@ TEST(NodeQueue, TellsWhatIsDoneBeforeItWaits) {
   queue->end();
 }
 
+TEST(NodeQueue, LosesNothingThatIsGrantedJustBeforeItsEnd) {
+  const ChunkSequence whole(100, 2, Schedule::parse("dynamic"));
+  const auto queue = fresh_queue();
+  for (int turn = 0; turn < 10'000; ++turn) {
+    queue->reset();
+    std::atomic<std::int64_t> drawn{0};
+    {
+      const std::jthread worker([&] {
+        NodeQueue::Share share;
+        while (queue->draw(whole, 1, {}, true, share))
+          ++drawn;
+      });
+      queue->grant({0, 1});
+      while (drawn == 0) { // then it looks for more
+      }
+      for (std::atomic<int> delay{turn % 100}; delay > 0; --delay) {
+      }
+      queue->grant({1, 2});
+      queue->end();
+    }
+    ASSERT_EQ(drawn, 2);
+  }
+}
+
 TEST(NodeQueue, EveryTaskIsDrawnOnceAndAscendsOnEachWorker) {
   constexpr int workers = 4;
   constexpr std::int64_t tasks = 20'000;

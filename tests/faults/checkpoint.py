@@ -87,6 +87,26 @@ class Signals(Checkpoints):
             self.assertIn("--resume", errors)
             self.go_on()
 
+    def test_a_long_run_begins_a_checkpoint_by_itself(self):
+        """As soon as it is known that it will take over 10 minutes: after 10 s."""
+        def start(name, *more, ranks):
+            return self.start("run", "squares", "-p", "n=80000", "-p", "sleep_ms=20", "--threads", "1", "-o", name,
+                              *more, ranks=ranks)
+
+        with self.fault("SIGUSR1 to a long run that has begun a checkpoint by itself: status 75"):
+            without = start("b.h5", "--no-checkpoint", ranks=0)
+            job = start("a.h5", ranks=2)
+            kept = self.home / "a.checkpoint"
+            self.assertTrue(helpers.patiently(lambda: kept.exists() or job.has_ended(), 40), job.said())
+            time.sleep(1.6) # something is kept about once a second
+            helpers.send(signal.SIGUSR1, [job.pid, without.pid])
+            _, errors = self.expect(job, 75, seconds=10)
+            self.assertIn("go on by --checkpoint a.checkpoint --resume", errors)
+            self.assertGreater(sum(path.stat().st_size for path in kept.iterdir()), 2000)
+            _, errors = self.expect(without, 75, seconds=10)
+            self.assertNotIn("go on by", errors)
+            self.assertFalse((self.home / "b.checkpoint").exists())
+
     def test_term(self):
         for ranks, number in ((0, signal.SIGTERM), (0, signal.SIGINT), (2, signal.SIGTERM)):
             self.empty_home()
