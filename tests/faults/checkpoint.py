@@ -91,7 +91,7 @@ class Signals(Checkpoints):
         """As soon as it is known that it will take over 10 minutes: after 10 s."""
         def start(name, *more, ranks):
             return self.start("run", "squares", "-p", "n=80000", "-p", "sleep_ms=20", "--threads", "1", "-o", name,
-                              *more, ranks=ranks)
+                              *more, ranks=ranks, TMPDIR=self.own_tmp(name))
 
         with self.fault("SIGUSR1 to a long run that has begun a checkpoint by itself: status 75"):
             without = start("b.h5", "--no-checkpoint", ranks=0)
@@ -280,7 +280,7 @@ class Others(Checkpoints):
             shutil.copytree(self.tmp / "ompi.kept", folder)
             with self.fault("two jobs on one checkpoint"):
                 line = ("run", *SQUARES, "--checkpoint", "kept", "--resume", "--json", "--threads", "1", "-o")
-                jobs = [self.start(*line, f"{name}.h5", ranks=2) for name in "bc"]
+                jobs = [self.start(*line, f"{name}.h5", ranks=2, TMPDIR=self.own_tmp(name)) for name in "bc"]
                 ends = [job.end(30) for job in jobs]
                 self.assertIn(0, [end[0] for end in ends], ends)
                 for status, output, errors in ends:

@@ -202,6 +202,13 @@ class Case(unittest.TestCase):
         self.jobs.append(job)
         return job
 
+    def own_tmp(self, number):
+        """A TMPDIR for one of several jobs that begin at once: Open MPI 4.1 fails where two do in one that has none
+        of its folders yet."""
+        own = self.tmp / f"ompi.{number}"
+        own.mkdir(exist_ok=True)
+        return str(own)
+
     def succeed(self, *command, status=0, seconds=60, **options):
         """Runs it to its end; standard output and standard error."""
         return self.expect(self.start(*command, **options), status, seconds=seconds)

@@ -105,12 +105,8 @@ class Twins(Case):
 
     def race(self, first, second):
         """Statuses and messages of both."""
-        jobs = []
-        for line in (first, second):
-            # Open MPI 4.1 fails where two begin at once in a TMPDIR that has none of its folders yet.
-            own = self.tmp / f"ompi.{len(jobs)}"
-            own.mkdir(exist_ok=True)
-            jobs.append(self.start("run", *line, ranks=2, TMPDIR=str(own)))
+        jobs = [self.start("run", *line, ranks=2, TMPDIR=self.own_tmp(number))
+                for number, line in enumerate((first, second))]
         ends = [job.end(30) for job in jobs]
         statuses = sorted(end[0] for end in ends)
         self.assertEqual(statuses, [0, 2], ends)

@@ -34,7 +34,8 @@ class Stopped(Case):
         for line in (SQUARES, FARM):
             for victim in (0, 1):
                 name = f"{line[1]}{victim}"
-                job = self.start(*line, "--patience", "2", "-o", f"{name}.h5", "--json", ranks=3)
+                job = self.start(*line, "--patience", "2", "-o", f"{name}.h5", "--json", ranks=3,
+                                 TMPDIR=self.own_tmp(name))
                 jobs.append((job, line, victim, self.home / f"{name}.progress"))
         for job, _, victim, progress in jobs:
             self.assertTrue(helpers.patiently(lambda p=progress: p.exists()))
