@@ -37,8 +37,9 @@ template <class T>
   return all;
 }
 
-/// map, starmap, map_view, map_bands.
+/// map, starmap, map_view, stream, and the options of calls.
 void check_maps(Pool& pool);
+void check_map_bands(Pool& pool);
 /// map_reduce and reduce_ranges.
 void check_reductions(Pool& pool);
 /// share, from_root, scatter, gather and what is done to Distributed data.

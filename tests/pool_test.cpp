@@ -102,6 +102,7 @@ TEST(PoolOverMpi, IsMadeOfAnyCommunicator) {
   Pool pool(reversed, PoolOptions{.threads = 1});
   MPI_Comm_free(&reversed);
   cleave::testing::check_maps(pool);
+  cleave::testing::check_map_bands(pool);
 }
 
 TEST(PoolOverMpi, EndsTheOthersWhenARankThrowsBetweenCalls) {

@@ -174,6 +174,7 @@ void check_pool(const Comm& comm, const PoolOptions& options) {
                name(options.data_path));
   Pool pool(comm, options);
   check_maps(pool);
+  check_map_bands(pool);
   check_reductions(pool);
   check_data(pool);
   check_failures(pool);
