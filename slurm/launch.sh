@@ -46,14 +46,7 @@ hand_on() {
 # launch ARGUMENTS: starts cleave on all nodes in the layout that the job has asked for, each rank
 # bound to cores of its own, and waits. Its status is that of the launcher.
 launch() {
-  local start ranks=$((SLURM_JOB_NUM_NODES * SLURM_NTASKS_PER_NODE)) step status told
-  # USR1 comes to this shell alone; the launcher hands it on to all ranks. TERM, when time is over
-  # or by scancel, comes to everyone: this shell only stays until they have ended. Untrapped, either
-  # would end the shell at once, and nothing would be resumed.
-  waiting=
-  said=
-  trap 'asked=yes; hand_on' USR1
-  trap 'ended=yes' TERM
+  local start ranks=$((SLURM_JOB_NUM_NODES * SLURM_NTASKS_PER_NODE))
   # mpirun fills one socket before the next, unless it is told what hybrid.sh asks of Slurm.
   local place=$SLURM_NTASKS_PER_NODE:node
   if [[ ${SLURM_NTASKS_PER_SOCKET-} == 1 ]] && (($(sockets) == SLURM_NTASKS_PER_NODE)); then
@@ -72,6 +65,19 @@ launch() {
         --map-by "ppr:$place:PE=$SLURM_CPUS_PER_TASK")
       ;;
   esac
+  attend "${start[@]}" "$CLEAVE" "$@" --threads "$SLURM_CPUS_PER_TASK"
+}
+
+# attend COMMAND: starts it, tells it of the job's end, and waits. Its status is that of the command.
+attend() {
+  local step status told
+  # USR1 comes to this shell alone; the launcher hands it on to all ranks. TERM, when time is over
+  # or by scancel, comes to everyone: this shell only stays until they have ended. Untrapped, either
+  # would end the shell at once, and nothing would be resumed.
+  waiting=
+  said=
+  trap 'asked=yes; hand_on' USR1
+  trap 'ended=yes' TERM
   # A node that was cut off may run an earlier attempt yet. When it comes back, Slurm ends the step
   # of that number: it must not be this attempt's.
   for ((step = 0; step < ${SLURM_RESTART_COUNT:-0}; step++)); do
@@ -87,7 +93,7 @@ launch() {
     status=0
     (
       echo "$BASHPID" >"$said/launcher"
-      exec "${start[@]}" "$CLEAVE" "$@" --threads "$SLURM_CPUS_PER_TASK"
+      exec "$@"
     ) || status=$?
     echo "$status" >"$said/status"
     exit "$status"

@@ -12,8 +12,9 @@
 #SBATCH --cpus-per-task=1
 #SBATCH --exclusive # nobody else disturbs what is measured
 #SBATCH --time=01:00:00
+#SBATCH --requeue
 #SBATCH --open-mode=append # a later attempt adds to what is printed
-#SBATCH --signal=B:TERM@120 # so many seconds before time is over: see the last line
+#SBATCH --signal=B:USR1@120 # so many seconds before time is over: see launch.sh
 set -euo pipefail
 # shellcheck source=slurm/launch.sh
 source "${CLEAVE_HOME:-$SLURM_SUBMIT_DIR}/slurm/launch.sh"
@@ -43,7 +44,8 @@ half_width = 0.02
 [slurm]
 cores_per_node = $SLURM_NTASKS_PER_NODE
 END
-[[ ! -d $study ]] || set -- "$@" --resume # a later attempt
-# A study keeps no checkpoint, and nothing has to be handed on: TERM, before the end or by scancel,
-# is what Ctrl-C is. It ends the launch under way; the repetitions done are kept, for --resume.
-exec "$CLEAVE" study "$study.toml" -o "$study" --launcher "$LAUNCHER" "${@:3}"
+[[ ! -e $study/study.json ]] || set -- "$@" --resume # a later attempt
+# USR1 ends the launch under way. The repetitions done are kept, and the next attempt does the rest.
+status=0
+attend "$CLEAVE" study "$study.toml" -o "$study" --launcher "$LAUNCHER" "${@:3}" || status=$?
+go_on_later $status

@@ -236,10 +236,16 @@ int slurm_cpus(std::string_view text) {
   return static_cast<int>(cpus);
 }
 
+int slurm_attempt() {
+  constexpr std::int64_t most = 1'000'000;
+  const std::int64_t requeued = whole_number(text_in("SLURM_RESTART_COUNT")).value_or(0);
+  return static_cast<int>(std::clamp<std::int64_t>(requeued, 0, most)) + 1;
+}
+
 std::string slurm_label() {
   const std::string job = job_name();
-  const std::int64_t requeued = whole_number(text_in("SLURM_RESTART_COUNT")).value_or(0);
-  const std::string attempt = requeued > 0 ? "-a" + std::to_string(requeued + 1) : "";
+  const int number = slurm_attempt();
+  const std::string attempt = number > 1 ? "-a" + std::to_string(number) : "";
   // It becomes a part of a file's name.
   const bool plain = job.find_first_not_of("0123456789_") == std::string::npos;
   return job.empty() || !plain ? "" : "j" + job + attempt;

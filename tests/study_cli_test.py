@@ -213,7 +213,7 @@ class Resuming(Case):
         self.assertFalse([name for name in self.leftovers() if name.endswith((".claim", ".log"))])
 
     def test_ctrl_c(self):
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
             with self.subTest(signal=number):
                 shutil.rmtree(self.folder, ignore_errors=True)
                 self.study(repetitions=10, parameters="n = 100\nsleep_ms = 4")
@@ -222,6 +222,9 @@ class Resuming(Case):
                     time.sleep(0.02)
                 time.sleep(0.3)
                 os.killpg(process.pid, number)
+                if number == signal.SIGUSR1: # which batch scripts send again and again
+                    time.sleep(0.05)
+                    process.send_signal(number)
                 _, errors = process.communicate(timeout=20)
                 self.assertEqual(process.returncode, 75, errors)
                 self.assertIn(f"go on by: {CLEAVE} study s.toml -o results/s --resume", errors)
@@ -277,6 +280,18 @@ class Sharing(Case):
         self.assertIn("running: process 12 on elsewhere", self.start("--dry-run"))
         claim.unlink()
         self.start("--resume")
+        self.all_measured(1)
+
+    def test_a_claim_of_an_earlier_attempt_of_the_slurm_job_is_taken_over(self):
+        """The node that it was on may be gone for good."""
+        self.fake("squeue", "echo UNLIMITED")
+        self.study(repetitions=1)
+        self.start("--only", "ranks=2")
+        claim = self.folder / "points/squares-20-2-1x1-auto.claim"
+        claim.write_text('{"host":"elsewhere","pid":12,"started":5,"slurm_job":17,"attempt":2}\n')
+        for job, restarts, taken in ((17, 1, False), (18, 2, False), (17, 2, True)): # the last is attempt 3
+            output = self.start("--resume", PATH=self.path(), SLURM_JOB_ID=str(job), SLURM_RESTART_COUNT=str(restarts))
+            self.assertEqual(("claimed by others" in output, claim.exists()), (not taken, not taken), output)
         self.all_measured(1)
 
     def test_a_claim_of_a_process_that_has_gone_is_taken_over(self):

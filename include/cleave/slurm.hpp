@@ -21,6 +21,10 @@ namespace cleave {
 [[nodiscard]] std::optional<std::int64_t>
 slurm_job_end(std::chrono::milliseconds limit = std::chrono::seconds(5));
 
+/// The attempt of this Slurm job, from 1: one that was requeued has several. 1 outside of one.
+/// Local, thread-safe unless another thread changes the environment.
+[[nodiscard]] int slurm_attempt();
+
 /// What tells the files of this Slurm job from those of others: "j17", "j17_3" for task 3 of an
 /// array, "j17-a2" for the second attempt of a job that was requeued; empty outside of one. Local,
 /// thread-safe unless another thread changes the environment.

@@ -48,14 +48,15 @@ extern "C" void note_stop(int /*number*/) {
   asked_to_stop.store(true);
 }
 
-// While it lives, the first signal that asks this program to end is noted; a second one ends it.
+// While it lives, the first signal that asks this program to end is noted; a second one ends it,
+// but for SIGUSR1, which batch scripts send again and again.
 class StopSignals {
 public:
   StopSignals() {
     for (std::size_t i = 0; i < numbers.size(); ++i) {
       struct sigaction action {};
       action.sa_handler = note_stop;
-      action.sa_flags = static_cast<int>(SA_RESETHAND);
+      action.sa_flags = numbers[i] == SIGUSR1 ? SA_RESTART : static_cast<int>(SA_RESETHAND);
       sigaction(numbers[i], nullptr, &before_[i]);
       if (before_[i].sa_handler != SIG_IGN) // as nohup has it
         sigaction(numbers[i], &action, nullptr);
@@ -65,11 +66,12 @@ public:
   StopSignals& operator=(const StopSignals&) = delete;
   ~StopSignals() {
     for (std::size_t i = 0; i < numbers.size(); ++i)
-      sigaction(numbers[i], &before_[i], nullptr);
+      if (numbers[i] != SIGUSR1) // another one may be on its way
+        sigaction(numbers[i], &before_[i], nullptr);
   }
 
 private:
-  static constexpr std::array numbers = {SIGINT, SIGTERM, SIGHUP};
+  static constexpr std::array numbers = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
   std::array<struct sigaction, numbers.size()> before_{};
 };
 
@@ -131,7 +133,6 @@ std::string resume_line(const Command& command, const StudyOptions& options) {
 }
 
 StudyOutcome measure(const StudyPlan& plan, const StudyOptions& options) {
-  const StopSignals signals;
   StudyProgress progress(plan);
   StudyObserver observer;
   observer.on_visit = [&](const StudyVisit& visit) { progress.show(visit); };
@@ -251,6 +252,7 @@ int carry_out_study(const Command& command, const std::vector<Workload>& workloa
     begin_study(options.directory, plan);
   if (machine.launcher == Launcher::slurm)
     return submit_study(plan, options, request.dry_run);
+  const StopSignals signals;
   return conclude(command, plan, options, measure(plan, options));
 }
 

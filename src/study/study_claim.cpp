@@ -3,6 +3,7 @@
 #include "../handle.hpp"
 #include "../new_file.hpp"
 #include "cleave/error.hpp"
+#include "cleave/slurm.hpp"
 
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
@@ -49,8 +50,21 @@ std::optional<std::int64_t> start_of(int pid) {
 }
 
 std::string line_of(int pid) {
-  return json{{"host", host_name()}, {"pid", pid}, {"started", start_of(pid).value_or(0)}}.dump() +
+  return json{{"host", host_name()},
+              {"pid", pid},
+              {"started", start_of(pid).value_or(0)},
+              {"slurm_job", slurm_facts().job},
+              {"attempt", slurm_attempt()}}
+             .dump() +
          "\n";
+}
+
+// Whether it was made by an earlier attempt of the Slurm job around us. That has ended, or is cut
+// off from what it should end with; where it was need not be here.
+bool is_of_earlier_attempt(const json& line) {
+  const std::int64_t job = slurm_facts().job;
+  return job != 0 && line.value("slurm_job", json()) == job &&
+         line.value("attempt", json()).is_number_integer() && line["attempt"] < slurm_attempt();
 }
 
 } // namespace
@@ -104,7 +118,7 @@ std::optional<ClaimHolder> claim_holder(const fs::path& file) {
     const bool here = host == host_name();
     const bool alive = !here || start_of(pid) == line["started"].get<std::int64_t>();
     if (first)
-      holder = {host, pid, here, alive, false};
+      holder = {host, pid, here, alive, false, is_of_earlier_attempt(line)};
     else
       holder.running = holder.running || (here && alive);
   }
@@ -116,7 +130,7 @@ void drop_stale_claim(const fs::path& file, const fs::path& lock) {
   if (locked)
     flock(locked.get(), LOCK_EX); // let go with the descriptor
   const auto holder = claim_holder(file);
-  if (holder && holder->here && !holder->alive && !holder->running)
+  if (holder && (holder->superseded || (holder->here && !holder->alive && !holder->running)))
     unlink(file.c_str());
 }
 

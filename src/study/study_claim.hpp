@@ -11,10 +11,11 @@ namespace cleave {
 /// Who has claimed a point.
 struct ClaimHolder {
   std::string host;
-  int pid = 0;          ///< of the study
-  bool here = false;    ///< on this host
-  bool alive = true;    ///< the study; always where that cannot be seen from here
-  bool running = false; ///< a launch of it, here
+  int pid = 0;             ///< of the study
+  bool here = false;       ///< on this host
+  bool alive = true;       ///< the study; always where that cannot be seen from here
+  bool running = false;    ///< a launch of it, here
+  bool superseded = false; ///< it was of an earlier attempt of this Slurm job
   /// "process 123 on HOST".
   [[nodiscard]] std::string text() const;
 };
@@ -42,7 +43,8 @@ private:
 /// Who has it; nothing when nobody has. Local.
 [[nodiscard]] std::optional<ClaimHolder> claim_holder(const std::filesystem::path& file);
 
-/// Removes a claim whose study and launch have both gone. Of several who try, none removes a claim
+/// Removes a claim whose study and launch have both gone, or that an earlier attempt of this Slurm
+/// job has left. Of several who try, none removes a claim
 /// made since. @param lock a file of this host's that exists
 void drop_stale_claim(const std::filesystem::path& file, const std::filesystem::path& lock);
 

@@ -46,7 +46,9 @@ private:
   void look(std::size_t point) {
     points_.look(plan_.points[point], plan_.record.measure, status(point));
   }
-  [[nodiscard]] bool asked_to_stop() const { return observer_.stop && observer_.stop(); }
+  [[nodiscard]] bool asked_to_stop() const {
+    return interrupted_ || (observer_.stop && observer_.stop());
+  }
 
   // Claims that a killed study has left, as soon as its launch has ended too: two at a time would
   // measure each other.
@@ -142,6 +144,7 @@ private:
     const int exit_status = launch(point, number, *claim);
     claim.reset();
     look(point);
+    interrupted_ = exit_status == cleave::exit_status(ErrorKind::interrupted);
     if (!asked_to_stop() && (exit_status != 0 || status(point).measured.samples.size() == before))
       fail(point, number, exit_status);
     tell(point, false);
@@ -245,6 +248,7 @@ private:
   std::vector<double> visit_s_; // by point, of this process: the longest visit
   Clock::time_point begin_ = Clock::now();
   int round_ = 1;
+  bool interrupted_ = false; // the last launch was, not by us: the job's end is near, say
 };
 
 } // namespace
