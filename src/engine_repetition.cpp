@@ -2,6 +2,7 @@
 /// The Engine's clockwork: ranks start a repetition together, and root collects what all measured.
 #include "cleave/engine.hpp"
 #include "cleave/serialize.hpp"
+#include "machine.hpp"
 
 #include <sys/resource.h>
 
@@ -28,7 +29,8 @@ void put(Packer& packer, const RankTimes& times) {
   packer.put(times.phase_time_s);
   packer.put(times.phase_begin_s);
   packer.put(times.thread_busy_s);
-  packer.put(std::array{times.tasks_done, times.chunks_done, times.bytes_in, times.bytes_out});
+  packer.put(std::array{times.tasks_done, times.chunks_done, times.bytes_in, times.bytes_out,
+                        times.peak_memory_bytes});
   packer.put(times.involuntary_switches);
 }
 
@@ -37,11 +39,12 @@ RankTimes get_times(Unpacker& from) {
   times.phase_time_s = from.get<decltype(times.phase_time_s)>();
   times.phase_begin_s = from.get<decltype(times.phase_begin_s)>();
   times.thread_busy_s = from.get<std::vector<double>>();
-  const auto counts = from.get<std::array<std::uint64_t, 4>>();
+  const auto counts = from.get<std::array<std::uint64_t, 5>>();
   times.tasks_done = counts[0];
   times.chunks_done = counts[1];
   times.bytes_in = counts[2];
   times.bytes_out = counts[3];
+  times.peak_memory_bytes = counts[4];
   times.involuntary_switches = from.get<std::uint32_t>();
   return times;
 }
@@ -96,6 +99,7 @@ Repetition Engine::end_repetition() {
   clock_.read(counters_);
   clock_setup();
   counters_.involuntary_switches = involuntary_switches() - switches_;
+  counters_.peak_memory_bytes = peak_memory_bytes();
   for (const Hand& hand : hands_) {
     counters_.thread_busy_s.push_back(static_cast<double>(hand.busy_ns) * 1e-9);
     counters_.tasks_done += hand.tasks;

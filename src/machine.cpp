@@ -156,6 +156,13 @@ std::string field(std::string_view text, std::string_view key) {
   return {};
 }
 
+std::uint64_t peak_memory_bytes() {
+  const std::string text = field(read_text("/proc/self/status"), "VmHWM"); // such as "1234 kB"
+  std::uint64_t kib = 0;
+  std::from_chars(text.data(), text.data() + text.size(), kib);
+  return kib * 1024;
+}
+
 std::string cpu_model(std::string_view cpuinfo) {
   for (const char* key : {"model name", "Model", "cpu", "uarch"}) // x86, Arm, POWER, RISC-V
     if (std::string model = field(cpuinfo, key); !model.empty())

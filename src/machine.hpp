@@ -4,6 +4,7 @@
 
 #include "cleave/layout.hpp"
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -27,6 +28,10 @@ using ReadText = std::function<std::string(const std::string& path)>;
 /// hierarchies of version 1 (cpu.cfs_quota_us) and 2 (cpu.max). 0: no quota.
 /// @param read gives /proc/self/cgroup, /proc/self/mountinfo and the groups' files
 [[nodiscard]] double quota_cpus(const ReadText& read);
+
+/// The most memory that this process has held, resident, in bytes; 0 where the kernel does not
+/// tell. getrusage's begins with what the program held that started this one. Takes 20 us.
+[[nodiscard]] std::uint64_t peak_memory_bytes();
 
 /// Physical cores and sockets that the control group's cpuset leaves of this machine.
 struct Cores {

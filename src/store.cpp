@@ -125,11 +125,12 @@ public:
     row_ = static_cast<hsize_t>(row);
     repetition_ = &repetition;
     sum_ = {};
+    format::each_added_variable(*this);
+    write_sum(format::added_sum);
     format::each_variable(*this);
     sum_.add(std::string_view(repetition.schedule_used));
     sum_.add(static_cast<std::uint8_t>(repetition.state));
-    const std::uint64_t sum = sum_.value();
-    write(format::row_sum, std::span(&sum, 1));
+    write_sum(format::row_sum);
     hdf5::flush(file);
     of_run(format::rep_state, &Repetition::state);
     hdf5::flush(file);
@@ -179,6 +180,13 @@ private:
     sum_.add(values);
   }
 
+  /// Of all that was written since the sum before.
+  void write_sum(const format::Label& label) {
+    const std::uint64_t sum = sum_.value();
+    write(label, std::span(&sum, 1));
+    sum_ = {};
+  }
+
   std::string group_;
   std::size_t ranks_;
   std::size_t threads_;
@@ -188,7 +196,7 @@ private:
   std::map<std::string, hdf5::Dataset> datasets_;
   hsize_t row_ = 0;
   const Repetition* repetition_ = nullptr; // while commit() runs
-  format::ChainedSum sum_;                 // of what it has written
+  format::ChainedSum sum_;                 // of what was written since the last one
 };
 
 } // namespace

@@ -38,6 +38,10 @@ bool has_sum(const hdf5::File& file, const char* name) {
   return false;
 }
 
+bool has_added_sums(const hdf5::File& file) {
+  return hdf5::read_text_attribute(file.get(), "format_version") != "1.1";
+}
+
 void require_sum(const hdf5::File& file, const char* name, std::uint64_t sum) {
   if (hdf5::read_text_attribute(file.get(), name) != hex16(sum))
     throw hdf5::Failure(std::string("what it holds does not fit its checksum, ") + name);

@@ -58,6 +58,9 @@ void write_sum(const hdf5::File& file, const char* name, std::uint64_t sum);
 /// @throws hdf5::Failure when a newer one has none
 [[nodiscard]] bool has_sum(const hdf5::File& file, const char* name);
 
+/// Whether rows have added_xxh3 as well, as they have from version 1.2 on. @pre has_sum(file)
+[[nodiscard]] bool has_added_sums(const hdf5::File& file);
+
 /// @throws hdf5::Failure when the root attribute `name` states another sum
 void require_sum(const hdf5::File& file, const char* name, std::uint64_t sum);
 

@@ -51,10 +51,10 @@ public:
   void of_run(const Label& label, T Repetition::*) {
     make<stored_t<T>>(label, {rows_}, {&rep_});
   }
-  void row_sums() {
+  void row_sums(const Label& label) {
     const Dataset dataset = hdf5::create_dataset(
-        group_.get(), row_sum.name, Number<std::uint64_t>::in_file(), {rows_}, &no_row);
-    finish(dataset, row_sum, {&rep_});
+        group_.get(), label.name, Number<std::uint64_t>::in_file(), {rows_}, &no_row);
+    finish(dataset, label, {&rep_});
   }
   template <class T>
   void of_ranks(const Label& label, T RankTimes::*) {
@@ -173,8 +173,10 @@ void make_group(const hdf5::File& file, const char* name, int rows, const RunInf
   GroupMaker group(file, name, rows, info);
   group.describe_run(info);
   each_variable(group);
+  each_added_variable(group);
   group.of_run(rep_state, &Repetition::state);
-  group.row_sums();
+  group.row_sums(row_sum);
+  group.row_sums(added_sum);
   group.write_layout(info);
   group.finish();
 }

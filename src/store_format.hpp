@@ -9,7 +9,7 @@
 namespace cleave::format {
 
 inline constexpr const char* name = "cleave-timings";
-inline constexpr const char* version = "1.1";
+inline constexpr const char* version = "1.2";
 inline constexpr int major = 1;
 
 /// What a variable is called and means.
@@ -38,6 +38,9 @@ inline constexpr Label rep_state = {"rep_state", "1", "state of the repetition's
 /// The sum of a row: of its variables below in their order, of its schedule and of its state.
 inline constexpr Label row_sum = {"row_xxh3", "1",
                                   "XXH3-64 of the row's numbers, schedule_used and rep_state"};
+/// The sum of what version 1.2 has added to a row: readers of 1.1 find theirs as it was.
+inline constexpr Label added_sum = {"added_xxh3", "1",
+                                    "XXH3-64 of the row's peak_memory and program_memory"};
 inline constexpr std::uint64_t no_row = 0x2d06800538d394c2; ///< XXH3-64 of nothing: not written
 /// The sum of the rest, an attribute.
 inline constexpr const char* info_sum = "info_xxh3";
@@ -73,6 +76,15 @@ void each_variable(Visitor& visit) {
   visit.of_ranks({"bytes_out", "byte", "task results sent to another rank"}, &RankTimes::bytes_out);
   visit.of_ranks({"involuntary_switches", "1", "times the kernel took the core away"},
                  &RankTimes::involuntary_switches);
+}
+
+/// The same of what version 1.2 has added.
+template <class Visitor>
+void each_added_variable(Visitor& visit) {
+  visit.of_ranks({"peak_memory", "byte", "most memory that the rank has held since its start"},
+                 &RankTimes::peak_memory_bytes);
+  visit.of_ranks({"program_memory", "byte", "most memory of a program that its tasks have started"},
+                 &RankTimes::program_memory_bytes);
 }
 
 } // namespace cleave::format

@@ -31,7 +31,8 @@ public:
 
   /// The committed rows. @param rank_threads threads of each rank
   /// @param summed whether the file has sums of its rows
-  std::vector<Repetition> read(const std::vector<int>& rank_threads, bool summed) {
+  /// @param added whether it has what version 1.2 has added
+  std::vector<Repetition> read(const std::vector<int>& rank_threads, bool summed, bool added) {
     require_room({rows_, ranks_, std::max(phase_count, threads_)});
     repetitions_.resize(rows_);
     sums_.resize(rows_);
@@ -46,6 +47,8 @@ public:
       repetitions_[row].schedule_used = texts[row];
     if (summed)
       require_sums();
+    if (added)
+      read_added();
     std::erase_if(repetitions_, [](const Repetition& r) { return r.state == RepState::empty; });
     return std::move(repetitions_);
   }
@@ -130,10 +133,24 @@ private:
       sums_[row].add(std::string_view(repetition.schedule_used));
       const std::optional<RepState> state = state_of(sums_[row], stated[row]);
       if (!state || (repetition.state != RepState::empty && repetition.state != *state))
-        throw hdf5::Failure("repetition " + std::to_string(row) + " of " + name_ +
-                            " does not fit its checksum");
+        refuse_row(row);
       repetition.state = *state; // a row whose writer was killed before the state is whole
     }
+  }
+
+  void read_added() {
+    sums_.assign(rows_, {});
+    format::each_added_variable(*this);
+    const auto stated =
+        hdf5::read_numbers<std::uint64_t>(group_.get(), format::added_sum.name, {rows_});
+    for (std::size_t row = 0; row < rows_; ++row)
+      if (repetitions_[row].state != RepState::empty && sums_[row].value() != stated[row])
+        refuse_row(row);
+  }
+
+  [[noreturn]] void refuse_row(std::size_t row) const {
+    throw hdf5::Failure("repetition " + std::to_string(row) + " of " + name_ +
+                        " does not fit its checksum");
   }
 
   /// The state with which a row has the sum that it states.
@@ -217,13 +234,14 @@ Timings read_open(const hdf5::File& file, std::uintmax_t bytes) {
   if (summed)
     format::require_sum(file, format::info_sum,
                         format::sum_of(timings.info, run.rows(), warm_up ? warm_up->rows() : 0));
-  timings.run = run.read(timings.info.rank_threads, summed);
+  const bool added = summed && format::has_added_sums(file);
+  timings.run = run.read(timings.info.rank_threads, summed, added);
   if (warm_up) {
     RunInfo same;
     warm_up->read_layout(same);
     if (same.rank_threads != timings.info.rank_threads)
       throw hdf5::Failure("warm_up has other threads than run");
-    timings.warm_up = warm_up->read(same.rank_threads, summed);
+    timings.warm_up = warm_up->read(same.rank_threads, summed, added);
   }
   return timings;
 }

@@ -328,9 +328,27 @@ class Resuming(Case):
         before = self.ran()
         run = self.run_tasks(list_of, "joblog=log", "resume=true", extra=["--json"], **options)
         after = self.ran()
-        self.assertEqual(json.loads(run.stdout)["result"]["earlier"], len(done))
+        told = json.loads(run.stdout)
+        self.assertEqual(told["result"]["earlier"], len(done))
+        self.tells_of_the_earlier(told["timings_file"], len(done))
         self.assertEqual(sorted((after - before).elements()), sorted(set(range(1, tasks + 1)) - set(done)))
         self.assertEqual(sorted(self.logged()), list(range(1, tasks + 1)))
+
+    def tells_of_the_earlier(self, timings, done):
+        reader = ("import h5py, json, sys\nfile = h5py.File(sys.argv[1])\n" # here it would count as our memory
+                  "facts = {name: text.asstr()[()] for name, text in file['provenance'].items()}\n"
+                  "print(json.dumps([facts, file['run/rep_start_utc'][0]]))")
+        facts, began = json.loads(subprocess.run([sys.executable, "-c", reader, timings], cwd=self.home, check=True,
+                                                 capture_output=True, timeout=50).stdout)
+        if done == 0:
+            self.assertNotIn("attempt", facts)
+            return
+        self.assertEqual(facts["attempt"], "2")
+        earlier, = json.loads(facts["attempts"])
+        self.assertEqual(earlier["tasks"], done)
+        log = list(self.log().values())[:done]
+        last = max(float(line["Starttime"]) + float(line["JobRuntime"]) for line in log)
+        self.assertTrue(0 < float(facts["lost_s"]) <= began - last + 0.01, facts)
 
     def ranks_of(self, process):
         """Processes of the run that are neither the launcher nor commands nor spawn servers."""
@@ -377,6 +395,24 @@ class Resuming(Case):
                     self.assertEqual(status, 75, output)
                 self.assertIn("log has what was done: the same command with -p resume=true does the rest",
                               output[1])
+                self.resume(list_of, done, tasks=20, **options)
+
+    def test_after_a_signal_to_all_processes(self):
+        """As some Slurms do when they hand a signal on to ranks: commands that it ends have not failed."""
+        for number, options in [(signal.SIGUSR1, {"threads": 2}), (signal.SIGUSR1, {"ranks": 2}), (signal.SIGTERM, {})]:
+            with self.subTest(signal=number, **options):
+                for name in ("ran", "log"):
+                    (self.home / name).unlink(missing_ok=True)
+
+                def hit(process, number=number, options=options):
+                    for pid in marked(self.mark.encode()): # not mpirun, which hands it on once more
+                        if "ranks" not in options or pid != process.pid:
+                            os.kill(pid, number)
+
+                list_of, done, status, output = self.cut_off(hit, sleep=0.2, tasks=20, **options)
+                if "ranks" not in options or number == signal.SIGUSR1:
+                    self.assertEqual(status, 75, output)
+                self.assertEqual({line["Signal"] + line["Exitval"] for line in self.log().values()}, {"00"})
                 self.resume(list_of, done, tasks=20, **options)
 
     def test_no_command_outlives_its_run(self):

@@ -56,12 +56,12 @@ TEST_F(ReadTimings, RefusesHdf5OfOthers) {
 }
 
 TEST_F(ReadTimings, RefusesANewerFormat) {
-  alter("1.1", "2.1");
+  alter("1.2", "2.1");
   expect_refused("format version 2.1; this program reads 1.x, so take a newer one");
 }
 
 TEST_F(ReadTimings, ReadsANewerMinorVersion) {
-  alter("1.1", "1.7");
+  alter("1.2", "1.7");
   EXPECT_EQ(read_timings(file_).run.size(), 1U);
 }
 

@@ -228,7 +228,7 @@ class Refusals(Case):
         data = self.point().read_bytes()
         (self.home / "short.h5").write_bytes(data[:len(data) // 2])
         self.refused("not a whole timings file", "short.h5")
-        (self.home / "newer.h5").write_bytes(data.replace(b"1.1\0", b"2.1\0"))
+        (self.home / "newer.h5").write_bytes(data.replace(b"1.2\0", b"2.1\0"))
         self.refused("format version 2.1.*take a newer one", "newer.h5")
 
     def test_a_damaged_trace(self):

@@ -5,6 +5,7 @@ slurm_cli_test.py CLEAVE [unittest arguments]
 """
 
 import json
+import math
 import os
 import re
 import shutil
@@ -15,6 +16,9 @@ import tempfile
 import time
 import unittest
 from pathlib import Path
+
+import h5py
+import numpy as np
 
 CLEAVE = os.path.abspath(sys.argv[1])
 LAYOUT = ("--nodes", "2", "--ranks-per-node", "3", "--threads", "4")
@@ -70,8 +74,8 @@ class Scripts(Case):
             self.assertRegex(text, r"(?m)^# time: 1 repetition of \S+ s, predicted for 2 workers from "
                                    r"\S*[ab]\.h5 \(1 worker: \S+ s\)")
             self.assertIn("#SBATCH --time=00:03:00\n", text)
-            self.assertRegex(text, r"(?m)^# memory: twice the 1 MiB .* 256 MiB for each of 1 rank")
-            self.assertIn("#SBATCH --mem=258M\n", text)
+            self.assertRegex(text, r"(?m)^# memory: 1.5 times what was held in \S*[ab]\.h5 \(1 rank x 1 thread\): "
+                                   r"\S+ MiB by root; and 128 MiB for the launcher$")
         told = subprocess.run([CLEAVE, "predict", "a.h5", "-n", "2,4", "--cores-per-node", "4", "--schedules", "auto",
                                "--format", "json"], cwd=self.home, check=True, timeout=50, capture_output=True)
         predicted = json.loads(told.stdout)["predictions"]
@@ -85,6 +89,46 @@ class Scripts(Case):
         self.assertIn("# time: as given", text)
         self.assertIn("#SBATCH --mem=1G\n", text)
         self.assertIn("squares with these parameters", self.slurm("squares", *LAYOUT, "--from", "a.h5", status=2))
+
+    def held_mib(self, name, of="peak_memory"):
+        """By rank."""
+        with h5py.File(self.home / name) as file:
+            return file["run"][of][0] / 2**20
+
+    def test_memory_is_what_ranks_have_held(self):
+        run = (CLEAVE, "run", "squares", "-p", "n=8", "-q", "--threads", "1")
+        subprocess.run([*run, "-o", "one.h5"], cwd=self.home, check=True, timeout=50)
+        job = ("squares", "-p", "n=8", "--nodes", "1", "--threads", "2", "--ranks-per-node")
+        root, = self.held_mib("one.h5")
+        self.assertGreater(root, 5)
+        for ranks, others in ((1, 0), (3, 2 * (root - 1))): # 1 MiB is what the job says that its root holds
+            self.assertIn(f"#SBATCH --mem={math.ceil(1.5 * (root + others) + 128)}M\n",
+                          self.slurm(*job, str(ranks), "--from", "one.h5"))
+        with h5py.File(self.home / "one.h5", "r+") as file: # as it was before version 1.2
+            del file["run/peak_memory"], file["run/program_memory"], file["run/added_xxh3"]
+        self.assertIn("is not a whole timings file", self.slurm(*job, "3", "--from", "one.h5", status=2))
+        with h5py.File(self.home / "one.h5", "r+") as file:
+            file.attrs["format_version"] = np.bytes_("1.1")
+        text = self.slurm(*job, "3", "--from", "one.h5")
+        self.assertRegex(text, r"(?m)^# memory: twice the 1 MiB .* 256 MiB for each of 3 ranks a node$")
+        self.assertIn("#SBATCH --mem=770M\n", text)
+
+    def test_memory_of_commands_counts_for_each_worker(self):
+        (self.home / "tasks").write_text("/usr/bin/python3 -c 'bytearray(100 << 20)'\ntrue\n")
+        farm = ("command", "-p", "tasks=tasks")
+        subprocess.run([CLEAVE, "run", *farm, "-p", "joblog=log", "-q", "--threads", "1", "-o", "farm.h5"],
+                       cwd=self.home, check=True, timeout=50)
+        program, = self.held_mib("farm.h5", "program_memory")
+        self.assertTrue(100 < program < 150, program)
+        root, = self.held_mib("farm.h5")
+        self.assertLess(root, 100)
+        layout = ("--nodes", "2", "--ranks-per-node", "2", "--threads", "4", "--from", "farm.h5")
+        for more in ((), ("--requeue",), ("-p", "joblog=other", "-p", "resume=true")):
+            text = self.slurm(*farm, *more, *layout)
+            self.assertRegex(text, r"(?m)^# memory: .*, \S+ MiB by a program of each of 8 workers a node;")
+            self.assertIn(f"#SBATCH --mem={math.ceil(1.5 * (2 * root + 8 * program) + 128)}M\n", text)
+        self.assertIn("-p joblog: is the script's to give",
+                      self.slurm(*farm, "-p", "joblog=other", "--requeue", *layout, status=2))
 
     def test_notice_is_a_part_of_the_time(self):
         for arguments, seconds in (((), 120), (("--time", "4"), 60), (("--time", "1-0"), 120),

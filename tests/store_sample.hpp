@@ -62,6 +62,8 @@ inline Repetition sample_repetition(int row, const std::string& schedule) {
     times.bytes_in = count(32, rank);
     times.bytes_out = count(33, rank);
     times.involuntary_switches = static_cast<std::uint32_t>(number(34, rank));
+    times.peak_memory_bytes = count(35, rank);
+    times.program_memory_bytes = count(36, rank);
   }
   return repetition;
 }
@@ -78,7 +80,9 @@ inline bool same(const RankTimes& a, const RankTimes& b) {
          same_numbers(a.phase_begin_s, b.phase_begin_s) &&
          same_numbers(a.thread_busy_s, b.thread_busy_s) && a.tasks_done == b.tasks_done &&
          a.chunks_done == b.chunks_done && a.bytes_in == b.bytes_in && a.bytes_out == b.bytes_out &&
-         a.involuntary_switches == b.involuntary_switches;
+         a.involuntary_switches == b.involuntary_switches &&
+         a.peak_memory_bytes == b.peak_memory_bytes &&
+         a.program_memory_bytes == b.program_memory_bytes;
 }
 
 inline bool same(const Repetition& a, const Repetition& b) {

@@ -63,6 +63,8 @@ EXPECTED = {
     "bytes_in": count(32),
     "bytes_out": count(33),
     "involuntary_switches": of_ranks(lambda row, rank: number(row, 34, rank), 0).astype("u4"),
+    "peak_memory": count(35),
+    "program_memory": count(36),
     "rep_state": np.array([1] * 9 + [2, 0, 0], "u1"),
     "verify": np.array([1] * 9 + [2, 0, 0], "u1"),
     "rank_node": np.array([0, 0, 1], "i4"),
@@ -131,7 +133,7 @@ class Readers(unittest.TestCase):
     def test_every_number_arrives(self):
         for run in self.each_engine("run.h5", "run"):
             self.assertEqual(SIZES, dict(run.sizes))
-            self.assertEqual(set(run.variables), set(EXPECTED) | set(TEXTS) | set(SIZES) | {"schedule_used", "row_xxh3"})
+            self.assertEqual(set(run.variables), set(EXPECTED) | set(TEXTS) | set(SIZES) | {"schedule_used", "row_xxh3", "added_xxh3"})
             for name, values in EXPECTED.items():
                 self.assertEqual(values.dtype, run[name].dtype, name)
                 np.testing.assert_array_equal(values, run[name].values, name)
@@ -163,7 +165,7 @@ class Readers(unittest.TestCase):
                 self.assertEqual(words, run[name].attrs["flag_meanings"])
                 self.assertEqual(list(range(len(words.split()))), list(run[name].attrs["flag_values"]))
         for root in self.each_engine("run.h5"):
-            self.assertEqual(("cleave-timings", "1.1"), (root.attrs["format"], root.attrs["format_version"]))
+            self.assertEqual(("cleave-timings", "1.2"), (root.attrs["format"], root.attrs["format_version"]))
             self.assertRegex(root.attrs["file_uuid"], "^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
             self.assertRegex(root.attrs["created_utc"], "^20[0-9-]{8}T[0-9:]{8}Z$")
             self.assertEqual("00112233445566aa", root.attrs["config_hash"])
@@ -203,7 +205,10 @@ class Readers(unittest.TestCase):
                 pieces = [run[name][row].tobytes() for name in SUMMED]
                 pieces += [run["schedule_used"].asstr()[row].encode(), run["rep_state"][row].tobytes()]
                 self.assertEqual(chained(pieces), run["row_xxh3"][row], row)
-            self.assertEqual([xxh3(b"", 0, 0)] * 2, list(run["row_xxh3"][10:]))
+                pieces = [run[name][row].tobytes() for name in ("peak_memory", "program_memory")]
+                self.assertEqual(chained(pieces), run["added_xxh3"][row], row)
+            for name in ("row_xxh3", "added_xxh3"):
+                self.assertEqual([xxh3(b"", 0, 0)] * 2, list(run[name][10:]), name)
         with h5py.File("run.trace.h5") as file:
             columns = ("rep", "rank", "thread", "first_task", "tasks", "begin_s", "end_s")
             self.assertEqual(f"{chained(file[name][:].tobytes() for name in columns):016x}",

@@ -34,6 +34,8 @@ struct RankTimes {
   std::uint64_t bytes_in = 0;  ///< task inputs received from another rank
   std::uint64_t bytes_out = 0; ///< task results sent to another rank
   std::uint32_t involuntary_switches = 0;
+  std::uint64_t peak_memory_bytes = 0;    ///< the most it has held since its start; 0: not known
+  std::uint64_t program_memory_bytes = 0; ///< the most that a program has held which a task started
 };
 
 /// State of a repetition's row in the file.

@@ -13,6 +13,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -97,6 +98,13 @@ struct Verdict {
   ErrorKind kind = ErrorKind::wrong_answer;
 };
 
+/// What earlier launches have done of a job's work, in seconds since 1970.
+struct EarlierWork {
+  double begun_utc_s = 0; ///< of their first task
+  double last_utc_s = 0;  ///< end of their last one
+  std::int64_t tasks = 0; ///< that they have done
+};
+
 /// One prepared computation. Every member is called on every rank unless it says "root".
 class Job {
 public:
@@ -133,6 +141,12 @@ public:
   /// How a run that is interrupted can be gone on with; empty: it cannot. Called on root before the
   /// first repetition.
   [[nodiscard]] virtual std::string how_to_resume() const { return {}; }
+  /// By rank: the most memory in bytes that a program has held which a task of the last repetition
+  /// has started; empty: none has. Called on root.
+  [[nodiscard]] virtual std::vector<std::uint64_t> program_memory() const { return {}; }
+  /// What the job itself goes on with, without a checkpoint; nothing: it begins anew. Called on
+  /// root before the first repetition.
+  [[nodiscard]] virtual std::optional<EarlierWork> earlier() const { return std::nullopt; }
   /// Lines for --verbose: who computed what. Called on root.
   [[nodiscard]] virtual std::vector<std::string> details() const { return {}; }
   /// Writes the answer to the workload's own output files (parameters such as `output`). Called on

@@ -57,6 +57,15 @@ Json file_names(const std::vector<std::filesystem::path>& files) {
   return names;
 }
 
+// By rank: the most that each has held.
+Json peak_memory(const std::vector<Repetition>& run) {
+  Json peaks = Json::array();
+  if (!run.empty())
+    for (const RankTimes& rank : run.back().ranks)
+      peaks.push_back(rank.peak_memory_bytes);
+  return peaks;
+}
+
 void add_outcome(Json& object, const RunReport& report) {
   object["repetitions"] = report.timings.run.size();
   object["median_s"] = report.median_s; // NaN becomes null
@@ -68,6 +77,7 @@ void add_outcome(Json& object, const RunReport& report) {
   object["imbalance"] = report.imbalance_percent;
   object["chunks"] = report.chunks;
   object["task_s"] = report.task_s;
+  object["peak_memory_bytes"] = peak_memory(report.timings.run);
   object["verified"] = report.verified();
   object["how_verified"] = report.verdict.how;
   object["checksum"] = hex16(report.checksum);

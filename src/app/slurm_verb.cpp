@@ -115,15 +115,19 @@ BatchResume resume_of(const SlurmRequest& request, std::span<const Plan> plans,
                       const std::vector<Workload>& workloads) {
   if (!request.requeue)
     return BatchResume::none;
-  const auto has_log = [&workloads](const Plan& plan) {
-    const auto& parameters = find_workload(workloads, plan.workload).parameters;
-    return std::ranges::find(parameters, "joblog", &Parameter::name) != parameters.end();
-  };
-  const auto logs = std::ranges::count_if(plans, has_log);
+  const auto logs = std::ranges::count_if(plans, [&workloads](const Plan& plan) {
+    return keeps_job_log(find_workload(workloads, plan.workload));
+  });
   if (logs != 0 && logs != std::ssize(plans))
     refuse_option("--requeue",
                   "jobs that keep a job log and jobs that keep a checkpoint go on in different "
                   "ways; make two batch jobs of them");
+  for (const std::string& parameter : request.parameters)
+    if (logs > 0 && (parameter.starts_with("joblog=") || parameter.starts_with("resume=")))
+      throw Error(ErrorKind::bad_input,
+                  "is the script's to give, with --requeue; leave it out: the job log is "
+                  "results/NAME-jNUMBER.joblog, or that of CLEAVE_STATE",
+                  {"", 0, "-p " + parameter.substr(0, parameter.find('='))});
   return logs == 0 ? BatchResume::checkpoint : BatchResume::job_log;
 }
 
@@ -143,7 +147,6 @@ void set_layout(BatchRequest& batch, const SlurmRequest& request) {
 void set_limits(BatchRun& run, const SlurmRequest& request, std::span<const Plan> plans,
                 const std::vector<Workload>& workloads) {
   BatchRequest& batch = run.request;
-  const int a_node = batch.tasks_per_node * batch.cpus_per_task;
   const auto note = [&run](const std::string& what, const std::string& given,
                            const std::string& how) {
     run.notes.push_back(what + ": " + (given.empty() ? how : "as given"));
@@ -157,10 +160,10 @@ void set_limits(BatchRun& run, const SlurmRequest& request, std::span<const Plan
   for (std::size_t i = 0; request.results && i < plans.size(); ++i) {
     const Workload& workload = find_workload(workloads, plans[i].workload);
     if (batch.time.empty())
-      longer(time,
-             estimated_time(plans[i], workload, *request.results, batch.nodes * a_node, a_node));
+      longer(time, estimated_time(plans[i], workload, *request.results, batch));
     if (batch.memory.empty())
-      longer(memory, estimated_memory(run_request(request, request.jobs[i]), batch.tasks_per_node));
+      longer(memory, estimated_memory(run_request(request, request.jobs[i]), plans[i], workload,
+                                      *request.results, batch));
   }
   note("time", batch.time, time.how);
   note("memory", batch.memory, memory.how);
@@ -265,8 +268,7 @@ CLI::App* add_slurm(CLI::App& app, SlurmRequest& request) {
   add("--threads", request.threads, "Workers in a rank, each with a CPU of its own (1)", "T");
   add("--time", request.time, "Limit of the job, as 01:30:00 (the partition's)", "TIME");
   add("--mem", request.memory, "Memory of a node, as 4G (the partition's)", "SIZE");
-  add("--from", request.results, "Estimate time from these timings, memory from the job",
-      "RESULTS");
+  add("--from", request.results, "Estimate time and memory from these timings", "RESULTS");
   add("--partition", request.partition, "As of sbatch", "NAME");
   add("--account", request.account, "As of sbatch", "NAME");
   verb->add_option("--sbatch", request.options, "Another option of sbatch, as --sbatch=--qos=low")

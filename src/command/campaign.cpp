@@ -2,6 +2,7 @@
 
 #include "cleave/error.hpp"
 
+#include <algorithm>
 #include <system_error>
 
 namespace cleave::command {
@@ -61,9 +62,19 @@ void Campaign::take(const Answer& answer, const std::string& host) {
   if (given.empty())
     throw Error(ErrorKind::failed_task,
                 "task " + std::to_string(report.task) + " was reported twice");
+  if (report.withdrawn) {
+    ++withdrawn_;
+    return output_.add(report.task, {}, {});
+  }
   tally_.add(report.task, report.exit_value, report.signal, given.mapped());
+  note_memory(static_cast<std::size_t>(rank), report.max_memory_kib);
   log(report, rank, host, std::move(given.mapped()));
   output_.add(report.task, std::move(report.output), std::move(report.error));
+}
+
+void Campaign::note_memory(std::size_t rank, std::int64_t kib) {
+  memory_.resize(std::max(memory_.size(), rank + 1));
+  memory_[rank] = std::max(memory_[rank], static_cast<std::uint64_t>(kib) * 1024);
 }
 
 void Campaign::log(const SpawnReport& report, std::int32_t rank, const std::string& host,

@@ -41,11 +41,16 @@ public:
   void finish() { output_.finish(); }
 
   [[nodiscard]] const Tally& tally() const noexcept { return tally_; }
+  /// Tasks that were begun and are to be begun anew, by a later run.
+  [[nodiscard]] std::int64_t withdrawn() const noexcept { return withdrawn_; }
+  /// By rank: bytes of the command that has held most there; shorter than there are ranks.
+  [[nodiscard]] const std::vector<std::uint64_t>& memory() const noexcept { return memory_; }
   /// Share of the tasks that have ended.
   [[nodiscard]] double fraction() const noexcept;
 
 private:
   [[nodiscard]] bool is_done(std::int64_t task) const;
+  void note_memory(std::size_t rank, std::int64_t kib);
   void log(const SpawnReport& report, std::int32_t rank, const std::string& host,
            std::string command);
 
@@ -55,6 +60,8 @@ private:
   JobLog* log_;
   OrderedOutput output_;
   Tally tally_;
+  std::int64_t withdrawn_ = 0;
+  std::vector<std::uint64_t> memory_;
   std::map<std::int64_t, std::string> given_; // commands by task, of those that run
 };
 

@@ -14,6 +14,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <thread>
 #include <utility>
 
 namespace cleave {
@@ -68,9 +69,12 @@ public:
   [[nodiscard]] Summary summary() const override;
   [[nodiscard]] std::vector<std::string> preview() const override;
   [[nodiscard]] std::string how_to_resume() const override;
+  [[nodiscard]] std::vector<std::uint64_t> program_memory() const override { return memory_; }
+  [[nodiscard]] std::optional<EarlierWork> earlier() const override { return survey_.earlier; }
 
 private:
   void direct(Executor& executor, const Pool& pool);
+  static void await_end(const Pool& pool, const Campaign& campaign);
   void begin_log();
   [[nodiscard]] bool log_is_whole() const;
   [[nodiscard]] std::string failures_text() const;
@@ -83,6 +87,8 @@ private:
   int repetitions_ = 0;
   std::optional<JobLog> log_;             // root's, from the first repetition on
   Tally tally_;                           // root's
+  std::int64_t withdrawn_ = 0;            // root's: tasks
+  std::vector<std::uint64_t> memory_;     // root's, by rank: of the largest command
   std::array<std::uint64_t, 3> answer_{}; // root's: tasks, failures, digest
 };
 
@@ -95,7 +101,7 @@ void Commands::run(Pool& pool) {
 // Only the first repetition goes on with what an earlier run has done.
 void Commands::direct(Executor& executor, const Pool& pool) {
   if (repetitions_++ > 0)
-    survey_ = {tasks_, std::vector<bool>(static_cast<std::size_t>(tasks_)), {}, {}};
+    survey_ = {tasks_, std::vector<bool>(static_cast<std::size_t>(tasks_)), {}, {}, {}};
   if (!settings_.joblog.empty())
     begin_log();
   Campaign campaign(settings_, survey_, log_ ? &*log_ : nullptr,
@@ -112,12 +118,25 @@ void Commands::direct(Executor& executor, const Pool& pool) {
   // A time-out is the spawn server's to keep; the Executor's would end the whole run.
   executor.map_unordered<&run_order>(Orders(campaign), take, 0,
                                      {.timeout = std::chrono::duration<double>(0)});
+  if (campaign.withdrawn() > 0)
+    await_end(pool, campaign);
   campaign.finish();
   if (log_)
     settle(*log_, settings_.joblog);
   tally_ = campaign.tally();
+  withdrawn_ = campaign.withdrawn();
+  memory_ = campaign.memory();
   answer_ = {static_cast<std::uint64_t>(tally_.ended()),
              static_cast<std::uint64_t>(tally_.failed()), tally_.digest()};
+}
+
+// Who has signalled the commands asks the run to end, too: root may be about to hear of it.
+void Commands::await_end(const Pool& pool, const Campaign& campaign) {
+  using namespace std::chrono_literals;
+  for (int look = 0; look < 40 && pool.options().on_progress; ++look) {
+    pool.options().on_progress(campaign.fraction()); // throws
+    std::this_thread::sleep_for(25ms);
+  }
 }
 
 // Opened once: by the second repetition the name may be that of a later attempt's log.
@@ -135,6 +154,12 @@ void Commands::begin_log() {
 Verdict Commands::check() {
   if (tally_.failed() > 0)
     return {Verify::failed, failures_text(), ErrorKind::failed_task};
+  if (withdrawn_ > 0)
+    return {Verify::failed,
+            std::to_string(withdrawn_) + " of " + std::to_string(tasks_) +
+                " tasks were ended by a signal to all processes around them" +
+                (settings_.joblog.empty() ? "" : "; -p resume=true runs them anew"),
+            ErrorKind::failed_task};
   if (tally_.ended() != tasks_)
     return {Verify::failed, std::to_string(tally_.ended()) + " of " + std::to_string(tasks_) +
                                 " tasks were reported"};

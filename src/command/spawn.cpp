@@ -63,13 +63,14 @@ SpawnOrder unpack_order(std::span<const std::byte> bytes) {
 std::vector<std::byte> pack(const SpawnReport& report) {
   return packed(report.task, report.exit_value, report.signal, report.attempts, report.start_utc_s,
                 report.runtime_s, report.max_memory_kib, report.output, report.error,
-                report.output_bytes);
+                report.output_bytes, report.withdrawn);
 }
 
 SpawnReport unpack_report(std::span<const std::byte> bytes) {
   SpawnReport report;
   unpack(bytes, report.task, report.exit_value, report.signal, report.attempts, report.start_utc_s,
-         report.runtime_s, report.max_memory_kib, report.output, report.error, report.output_bytes);
+         report.runtime_s, report.max_memory_kib, report.output, report.error, report.output_bytes,
+         report.withdrawn);
   return report;
 }
 

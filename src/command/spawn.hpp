@@ -37,6 +37,9 @@ struct SpawnReport {
   std::string output;              ///< standard output
   std::string error;               ///< standard error
   std::int64_t output_bytes = 0;   ///< of both streams, those that were cut off too
+  /// It was ended by a signal that the spawn server got as well: by who ends, or is about to end,
+  /// all processes around it. It is as if it had not begun.
+  bool withdrawn = false;
 
   [[nodiscard]] bool succeeded() const noexcept { return exit_value == 0 && signal == 0; }
 };

@@ -18,6 +18,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <limits>
@@ -48,6 +49,8 @@ void close_all_but(int control) {
   close_from(control + 1, std::numeric_limits<int>::max());
 }
 
+constexpr std::array asks_to_end = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
+
 // A file descriptor that can be read when the parent, or one of its threads, has ended, or somebody
 // wants this process to end. Out of the parent's group and session: what a terminal or a launcher
 // sends those must not end the server before it has ended the commands.
@@ -56,7 +59,7 @@ Descriptor watch_parent() {
   prctl(PR_SET_NAME, "cleave-spawn");
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int number : {SIGINT, SIGTERM, SIGHUP})
+  for (const int number : asks_to_end)
     sigaddset(&signals, number);
   pthread_sigmask(SIG_SETMASK, &signals, nullptr);
   prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -109,8 +112,10 @@ void set_variable(Environment& environment, const std::string& variable) {
 // Serves one worker.
 class Service {
 public:
-  Service(Hello hello, Environment environment, int stop)
-      : line_(std::move(hello.line)), environment_(std::move(environment)), stop_(stop) {
+  // @param signals that this process has got
+  Service(Hello hello, Environment environment, int stop, const std::atomic<int>& signals)
+      : line_(std::move(hello.line)), environment_(std::move(environment)), stop_(stop),
+        signals_(signals) {
     run_on(hello.place.cpus);
     for (const std::string& variable : hello.place.environment)
       set_variable(environment_, variable);
@@ -131,11 +136,27 @@ private:
     std::string task = "CLEAVE_TASK=" + std::to_string(order.task);
     pointers_[pointers_.size() - 2] = task.data();
     for (std::int64_t attempt = 1;; ++attempt) {
+      const int signals = signals_.load();
       SpawnReport report = run_process(order, pointers_.data(), stop_, line_.get());
       report.attempts = attempt;
-      if (report.succeeded() || attempt > order.retries || stopped())
+      report.withdrawn = was_hit(report, signals);
+      if (report.succeeded() || report.withdrawn || attempt > order.retries || stopped())
         return report;
     }
+  }
+
+  // Some Slurms signal every process of a step, also those that a task has started, when they hand
+  // on a signal that is meant for the ranks.
+  [[nodiscard]] bool was_hit(const SpawnReport& report, int signals_before) const {
+    if (report.succeeded() || report.exit_value == -1)
+      return false;
+    const bool by_signal = std::ranges::any_of(asks_to_end, [&report](int number) {
+      return report.signal == number || report.exit_value == 128 + number;
+    });
+    constexpr int looks = 40; // ours may be on its way yet
+    for (int look = 0; by_signal && look < looks && signals_.load() == signals_before; ++look)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return signals_.load() != signals_before;
   }
 
   [[nodiscard]] bool stopped() const {
@@ -147,6 +168,7 @@ private:
   Environment environment_;
   std::vector<char*> pointers_;
   int stop_;
+  const std::atomic<int>& signals_;
 };
 
 // A thread for each line that is open.
@@ -164,6 +186,9 @@ public:
       open_.wait(open);
   }
 
+  // This process has got a signal.
+  void note_signal() noexcept { signals_.fetch_add(1); }
+
   // Where no thread can be had, the worker sees its line end.
   void add(Hello hello) noexcept {
     open_.fetch_add(1);
@@ -177,7 +202,7 @@ public:
 private:
   void serve(Hello hello) noexcept {
     try {
-      Service(std::move(hello), environment_, stop_.get()).serve();
+      Service(std::move(hello), environment_, stop_.get(), signals_).serve();
     } catch (const std::exception&) { // the worker sees its line end
     }
     open_.fetch_sub(1);
@@ -187,6 +212,7 @@ private:
   Environment environment_;
   Descriptor stop_;
   std::atomic<int> open_ = 0;
+  std::atomic<int> signals_ = 0;
 };
 
 // Waits for lines and for the parent's end.
@@ -196,7 +222,8 @@ void accept_lines(int control, pid_t parent, int signals, Services& services) {
     poll(files.data(), files.size(), -1);
     if (files[1].revents != 0) { // a thread's end is none of the process, and others may not end it
       signalfd_siginfo info{};
-      static_cast<void>(!read(signals, &info, sizeof info));
+      if (read(signals, &info, sizeof info) > 0)
+        services.note_signal();
       continue;
     }
     if (std::optional<Hello> hello = receive(control))

@@ -5,6 +5,7 @@
 #include "cleave/timings.hpp"
 #include "job_log.hpp"
 
+#include <algorithm>
 #include <array>
 #include <bitset>
 #include <span>
@@ -40,12 +41,18 @@ public:
   // A sum over tasks and their commands.
   [[nodiscard]] std::uint64_t marks() const { return marks_; }
   [[nodiscard]] std::int64_t bytes() const { return bytes_; }
+  [[nodiscard]] const std::optional<EarlierWork>& work() const { return work_; }
 
 private:
   void add(const JobRecord& record) {
+    const double end_s = record.start_utc_s + record.runtime_s;
+    if (!work_)
+      work_ = EarlierWork{record.start_utc_s, end_s, 0};
+    work_->begun_utc_s = std::min(work_->begun_utc_s, record.start_utc_s);
+    work_->last_utc_s = std::max(work_->last_utc_s, end_s);
     if (!has(record.task)) {
       seen_[record.task / block_tasks].set(static_cast<std::size_t>(record.task % block_tasks));
-      ++tasks_;
+      work_->tasks = ++tasks_;
       marks_ += mark(record.task, record.command);
     }
     if (record.succeeded())
@@ -57,6 +64,7 @@ private:
   static constexpr std::int64_t block_tasks = 4096;
   // In blocks, so that a line with a great number takes no more memory than another.
   std::unordered_map<std::int64_t, std::bitset<block_tasks>> seen_;
+  std::optional<EarlierWork> work_;
   std::int64_t bytes_ = 0;
   std::int64_t tasks_ = 0;
   std::uint64_t marks_ = 0;
@@ -123,6 +131,7 @@ Survey survey(const Settings& settings) {
   if (settings.resume) {
     survey.kept.file = latest_log(settings.joblog);
     survey.kept.bytes = logged.emplace(survey.kept.file).bytes();
+    survey.earlier = logged->work();
   }
   std::uint64_t marks = 0;
   std::int64_t seen = 0;

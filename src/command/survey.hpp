@@ -3,11 +3,13 @@
 /// has done.
 #pragma once
 
+#include "cleave/workload.hpp"
 #include "log_attempts.hpp"
 #include "settings.hpp"
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,6 +42,8 @@ struct Survey {
   std::vector<bool> done; ///< by number - 1: not to be run; empty: none
   Tally tally;            ///< of those that are done
   KeptLog kept;           ///< where that is from
+  /// All that is in it, the tasks that are to be run again too; nothing without any
+  std::optional<EarlierWork> earlier;
 };
 
 /// Reads the whole list once, and the job log when it is asked for: memory grows by a bit a task,

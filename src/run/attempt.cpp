@@ -1,6 +1,7 @@
 #include "attempt.hpp"
 
 #include "cleave/provenance.hpp"
+#include "cleave/slurm.hpp"
 #include "outputs.hpp"
 
 #include <nlohmann/json.hpp>
@@ -21,6 +22,17 @@ double utc_s() {
 std::string environment(const char* name) {
   const char* const text = std::getenv(name);
   return text == nullptr ? "" : text;
+}
+
+nlohmann::json times_of(double begun_s, double last_s) {
+  return {{"begun_utc", utc_text(static_cast<std::int64_t>(begun_s))},
+          {"kept_until_utc", utc_text(static_cast<std::int64_t>(last_s))}};
+}
+
+Facts attempt_facts(int number, const nlohmann::json& earlier, double lost_s) {
+  return {{"attempt", std::to_string(number)},
+          {"attempts", earlier.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)},
+          {"lost_s", std::to_string(lost_s)}};
 }
 
 } // namespace
@@ -104,17 +116,21 @@ Facts attempt_facts(const Checkpoint& checkpoint) {
     const Attempt& attempt = earlier[i];
     const double next_s = i + 1 < earlier.size() ? earlier[i + 1].begun_s : utc_s();
     lost_s += std::max(next_s - attempt.last_s, 0.0);
-    nlohmann::json said = {{"attempt", attempt.number},
-                           {"begun_utc", utc_text(static_cast<std::int64_t>(attempt.begun_s))},
-                           {"kept_until_utc", utc_text(static_cast<std::int64_t>(attempt.last_s))},
-                           {"repetitions", attempt.repetitions}};
+    nlohmann::json said = times_of(attempt.begun_s, attempt.last_s);
+    said["attempt"] = attempt.number;
+    said["repetitions"] = attempt.repetitions;
     for (const auto& [name, text] : attempt.about)
       said[name] = text;
     attempts.push_back(std::move(said));
   }
-  return {{"attempt", std::to_string(checkpoint.attempt())},
-          {"attempts", attempts.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)},
-          {"lost_s", std::to_string(lost_s)}};
+  return attempt_facts(checkpoint.attempt(), attempts, lost_s);
+}
+
+Facts attempt_facts(const EarlierWork& earlier) {
+  nlohmann::json said = times_of(earlier.begun_utc_s, earlier.last_utc_s);
+  said["tasks"] = earlier.tasks;
+  return attempt_facts(std::max(slurm_attempt(), 2), nlohmann::json::array({said}),
+                       std::max(utc_s() - earlier.last_utc_s, 0.0));
 }
 
 } // namespace cleave

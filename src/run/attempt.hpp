@@ -45,5 +45,9 @@ namespace cleave {
 /// those before it, as JSON; `lost_s`, seconds between the last that each of them kept and the
 /// beginning of the next, waiting in a queue included. Root.
 [[nodiscard]] Facts attempt_facts(const Checkpoint& checkpoint);
+/// The same of a job that keeps no checkpoint and goes on all the same. The number of the attempt
+/// is that of the Slurm job's where it is a later one, else 2: how many there were is not known,
+/// and they are told as one. Root.
+[[nodiscard]] Facts attempt_facts(const EarlierWork& earlier);
 
 } // namespace cleave

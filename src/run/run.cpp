@@ -1,5 +1,6 @@
 #include "cleave/run.hpp"
 
+#include "../machine.hpp"
 #include "attempt.hpp"
 #include "cleave/checkpoint.hpp"
 #include "cleave/pool.hpp"
@@ -179,6 +180,8 @@ private:
     report_.timings.info = run_info(pool_.timings().info, plan_, values_, *job_, simd_, inputs_);
     if (checkpoint_)
       report_.timings.info.provenance.merge(attempt_facts(*checkpoint_));
+    else if (const auto earlier = job_->earlier())
+      report_.timings.info.provenance.merge(attempt_facts(*earlier));
     store_ =
         create_store(files_, report_.timings.info, {plan_.repetitions, plan_.warm_ups, replaces()});
     const fs::path& file = files_.timings();
@@ -259,6 +262,7 @@ private:
   // Root: checks the answer, commits the repetition and decides for all whether to go on.
   Next record(Repetition measured, int index, bool warm_up) {
     check(measured, index, warm_up);
+    add_memory(measured);
     commit(measured, index, warm_up);
     if (checkpoint_ && measured.state != RepState::wrong_answer)
       checkpoint_->complete(current_.repetition, measured.checksum);
@@ -296,6 +300,14 @@ private:
       measured.state = RepState::wrong_answer;
     if (wrong)
       measured.wall_s = not_measured;
+  }
+
+  // What root has held meanwhile, and what the tasks' programs have.
+  void add_memory(Repetition& measured) const {
+    measured.ranks.front().peak_memory_bytes = peak_memory_bytes();
+    const std::vector<std::uint64_t> programs = job_->program_memory();
+    for (std::size_t rank = 0; rank < std::min(programs.size(), measured.ranks.size()); ++rank)
+      measured.ranks[rank].program_memory_bytes = programs[rank];
   }
 
   // A disk that fills up must not cost the answer: it is reported when the work is done.
