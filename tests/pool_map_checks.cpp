@@ -304,6 +304,7 @@ void check_streams(Pool& pool) {
       std::vector<std::int64_t> got;
       const auto count = pool.stream([](const std::string& s) { return std::stoll(s) * 2; },
                                      [&]() -> std::optional<std::string> {
+                                       EXPECT_LT(next - std::ssize(got), most) << "in flight";
                                        if (next == n)
                                          return std::nullopt;
                                        return std::to_string(next++);

@@ -32,6 +32,7 @@ ENVIRONMENT = {name: value for name, value in os.environ.items()
                if not name.startswith(("OMPI_", "PRTE_", "SLURM_")) and name != "TMPDIR"}
 SUMS = 'workload = "sum_squares"\n[parameters]\nn = {n}\n'
 FARM = 'workload = "command"\n[parameters]\nshell = true\ntemplate = "{command}"\nover = "i=1..{n}"\n'
+SLURMD_KILLS = 15 if os.environ.get("CLEAVE_SOAK") else 3 # under each of four kinds of work
 WAITS = 'workload = "squares"\nschedule = "dynamic,1"\n[parameters]\nn = {n}\nsleep_ms = 100\n'
 
 
@@ -141,7 +142,7 @@ class Case(unittest.TestCase):
         "test_a_cancelled_job_keeps_what_is_committed": [("Slurm: scancel", 2)],
         "test_a_cancelled_job_does_not_come_back": [("Slurm: scancel of a job that requeues itself", 1)],
         "test_a_node_that_is_drained_ends_its_job_first": [("Slurm: node drained", 1)],
-        "test_slurmd_is_killed": [(f"Slurm: kill -9 of a node's slurmd: {kind}", 1)
+        "test_slurmd_is_killed": [(f"Slurm: kill -9 of a node's slurmd: {kind}", SLURMD_KILLS)
                                   for kind in ("run", "map with checkpoint", "farm", "study")],
         "test_nodes_fail": [("Slurm: node crash", 1), ("Slurm: node cut off the network", 1)],
     }
@@ -177,6 +178,12 @@ class Case(unittest.TestCase):
 
     def submit(self, *arguments, **variables):
         return self.login("sbatch", "--parsable", "--output=log-%j", *arguments, **variables).strip()
+
+    def until(self, condition, seconds=10):
+        end = time.monotonic() + seconds
+        while not condition():
+            self.assertLess(time.monotonic(), end, "in vain")
+            time.sleep(0.05)
 
     def facts(self, job):
         """A dictionary of what Slurm knows, for each task of the job."""
@@ -391,15 +398,48 @@ class Ends(Case):
         self.assertIn("interrupted before the first repetition was done", self.printed())
 
     def test_a_later_attempt_has_fewer_nodes(self):
-        self.write("waits.toml", WAITS.format(n=200))
-        job = self.submit("--nodes=2", "slurm/requeue.sh", "waits.toml")
-        self.await_running(job)
+        self.write("waits.toml", WAITS.format(n=400))
+        jobs = [self.submit("--nodes=2", "slurm/requeue.sh", "waits.toml", LAUNCHER=launcher)
+                for launcher in ("srun", "mpirun")]
+        for job in jobs:
+            self.await_running(job)
         time.sleep(2)
-        self.login("scancel", "--batch", "--signal=USR1", job)
-        self.await_facts(job, lambda facts: facts[0]["JobState"] == "PENDING", 30)
-        self.login("scontrol", "update", f"JobId={job}", "NumNodes=1-1", "NumTasks=2", "NumCPUs=2")
-        self.assertEqual(self.ended(job), ["COMPLETED 0:0"], self.printed())
-        self.assertEqual(self.timings(f"waits-j{job}.attempt2")["layout"], (1, 2, 1))
+        self.end_is_near(*jobs)
+        for job in jobs:
+            self.login("scontrol", "update", f"JobId={job}", "NumNodes=1-1", "NumTasks=2", "NumCPUs=2")
+        for job in jobs:
+            self.assertEqual(self.ended(job), ["COMPLETED 0:0"], self.printed())
+            found = self.timings(f"waits-j{job}.attempt2")
+            self.assertEqual((found["layout"], found["verified"]), ((1, 2, 1), True))
+            self.assertGreater(float(found["facts"]["lost_s"]), 0)
+
+    def end_is_near(self, *jobs):
+        """They are told so, and wait then for their next attempts."""
+        for job in jobs:
+            self.login("scancel", "--batch", "--signal=USR1", job)
+        for job in jobs:
+            self.await_facts(job, lambda facts: facts[0]["JobState"] == "PENDING", 30)
+
+    def test_a_farm_and_a_study_go_on_later(self):
+        self.write("farm.toml", FARM.format(command="sleep 0.2; hostname", n=150))
+        self.write("short.toml", WAITS.format(n=20))
+        one = ("--nodes=1", "--exclusive")
+        farm = self.submit(*one, "slurm/farm.sh", "farm.toml")
+        study = self.submit(*one, "slurm/study.sh", "strong", "short.toml", "--only", "ranks=2")
+        for job in (farm, study):
+            self.await_running(job)
+        time.sleep(4)
+        self.end_is_near(farm, study)
+        for job in (farm, study):
+            self.assertEqual(self.ended(job, 120), ["COMPLETED 0:0"], self.printed())
+        log = (self.folder / f"results/farm-j{farm}.joblog").read_text().splitlines()
+        self.assertEqual(sorted(int(line.split("\t")[0]) for line in log[1:]), list(range(1, 151)))
+        facts = self.timings(f"farm-j{farm}-a2")["facts"]
+        self.assertEqual(facts["attempt"], "2")
+        self.assertGreater(float(facts["lost_s"]), 0)
+        self.assertLess(float(facts["lost_s"]), 60)
+        self.assertIn("interrupted; what was measured is kept", self.printed())
+        self.assertTrue((self.folder / f"results/short-strong-j{study}/study.h5").exists())
 
     def test_a_cancelled_job_keeps_what_is_committed(self):
         self.write("waits.toml", WAITS.format(n=8))
@@ -429,11 +469,11 @@ class Ends(Case):
         self.assertEqual(self.login("squeue", "--noheader", "--states=pending,running", "--jobs", job), "")
 
     def test_slurmd_is_killed(self):
-        """Each under another kind of work, at a random instant. A new one takes its place before Slurm gives the
+        """Each under another kind of work, at random instants. A new one takes its place before Slurm gives the
         node up: no job notices."""
-        self.write("waits.toml", WAITS.format(n=100))
-        self.write("short.toml", WAITS.format(n=10))
-        self.write("farm.toml", FARM.format(command="sleep 0.2; hostname", n=50))
+        self.write("waits.toml", WAITS.format(n=100 * SLURMD_KILLS))
+        self.write("short.toml", WAITS.format(n=10 * SLURMD_KILLS))
+        self.write("farm.toml", FARM.format(command="sleep 0.2; hostname", n=50 * SLURMD_KILLS))
         one = ("--nodes=1", "--exclusive")
         jobs = {"run": self.submit(*one, "slurm/one-node.sh", "waits.toml"),
                 "checkpoint": self.submit(*one, "slurm/requeue.sh", "waits.toml"),
@@ -442,20 +482,25 @@ class Ends(Case):
         nodes = {kind: self.nodes_of(self.await_running(job))[0] for kind, job in jobs.items()}
         self.assertEqual(len(set(nodes.values())), len(jobs))
         seed = time.time_ns()
-        order = random.Random(seed).sample(list(jobs), len(jobs))
-        with self.subTest(seed=seed, order=order):
-            for kind in order:
-                time.sleep(random.Random(f"{seed} {kind}").uniform(0, 1))
-                self.on(nodes[kind], "pkill", "-9", "-x", "slurmd")
-            time.sleep(1)
-            for kind in order:
-                self.on_cluster("restart", nodes[kind])
+        chance = random.Random(seed)
+        under_way = dict.fromkeys(jobs, 0)
+        with self.subTest(seed=seed):
+            for _ in range(SLURMD_KILLS):
+                for kind in chance.sample(list(jobs), len(jobs)):
+                    under_way[kind] += self.facts(jobs[kind])[0]["JobState"] == "RUNNING"
+                    self.on(nodes[kind], "pkill", "-9", "-x", "slurmd")
+                    time.sleep(chance.uniform(0, 0.5))
+                for node in nodes.values():
+                    self.on_cluster("restart", node)
+                    self.until(lambda node=node: self.on(node, "pgrep", "-x", "slurmd", check=False).returncode == 0)
             for job in jobs.values():
-                self.assertEqual(self.ended(job), ["COMPLETED 0:0"], self.printed())
+                self.assertEqual(self.ended(job, 30 * SLURMD_KILLS), ["COMPLETED 0:0"], self.printed())
+        for kind, times in under_way.items():
+            self.assertGreater(2 * times, SLURMD_KILLS, f"{kind}: more than half while work was under way")
         for kind in ("run", "checkpoint"):
             self.assertTrue(self.timings(f"waits-j{jobs[kind]}")["verified"])
         farm = (self.folder / f"results/farm-j{jobs['farm']}.joblog").read_text().splitlines()
-        self.assertEqual(sorted(int(line.split("\t")[0]) for line in farm[1:]), list(range(1, 51)))
+        self.assertEqual(sorted(int(line.split("\t")[0]) for line in farm[1:]), list(range(1, 50 * SLURMD_KILLS + 1)))
         self.assertTrue(list((self.folder / f"results/short-strong-j{jobs['study']}/points").glob("*.h5")))
         self.await_all_idle()
 
