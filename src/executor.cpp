@@ -74,6 +74,10 @@ int Executor::workers() const noexcept {
   return dispatcher_.workers();
 }
 
+void Executor::rouse() {
+  dispatcher_.rouse();
+}
+
 detail::TaskPointer Executor::submit_packed(const detail::TaskFunction& function,
                                             std::vector<std::byte> arguments, TaskOptions options) {
   const std::uint32_t number = function.number.load();

@@ -127,6 +127,14 @@ TaskPointer Dispatcher::submit(std::uint32_t function, std::vector<std::byte> ar
   return task;
 }
 
+void Dispatcher::rouse() {
+  if (queued_ > 0)
+    return; // nobody is idle
+  const Lock lock(mutex_);
+  if (Remote* const next = remote_with_less_than(1))
+    next->channel.to_rank.rouse();
+}
+
 TaskPointer Dispatcher::pop() {
   TaskPointer task = std::move(queue_.begin()->second);
   queue_.erase(queue_.begin());

@@ -83,6 +83,8 @@ public:
   [[nodiscard]] std::exception_ptr run(const std::function<void()>& function);
 
   [[nodiscard]] int workers() const noexcept { return workers_; }
+  /// Wakes who is to get the task that the main thread is about to submit.
+  void rouse();
   TaskPointer submit(std::uint32_t function, std::vector<std::byte> arguments,
                      const TaskOptions& options);
   bool cancel(Task& task);

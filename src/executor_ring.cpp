@@ -24,9 +24,13 @@ std::size_t Ring::write(std::span<const std::byte> from) noexcept {
   std::memcpy(bytes_.data() + at, from.data(), straight);
   std::memcpy(bytes_.data(), from.data() + straight, count - straight);
   control_->written.store(written + count);
+  rouse();
+  return count;
+}
+
+void Ring::rouse() noexcept {
   if (const int core = reader_->ring(); core != no_core)
     woke_ = core;
-  return count;
 }
 
 std::size_t Ring::read(std::span<std::byte> to) noexcept {

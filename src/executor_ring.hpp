@@ -131,6 +131,8 @@ public:
   [[nodiscard]] std::span<const std::byte> front(std::size_t most) const noexcept;
   void consume(std::size_t bytes) noexcept;
 
+  /// For the writer, who is about to write: wakes the reader. Waking takes long.
+  void rouse() noexcept;
   /// The core of the reader, if what was written since the last question has woken it, else
   /// no_core.
   [[nodiscard]] int woke() noexcept { return std::exchange(woke_, no_core); }

@@ -169,6 +169,7 @@ public:
   template <auto f, class... Args>
   auto submit(TaskOptions options, const Args&... args) {
     using Entry = detail::TaskEntry<f>;
+    rouse(); // takes longer than packing
     return Future<typename Entry::Form::Result>(
         submit_packed(Entry::function, Entry::pack(args...), options));
   }
@@ -197,6 +198,7 @@ public:
 
 private:
   explicit Executor(detail::Dispatcher& dispatcher) : dispatcher_(dispatcher) {}
+  void rouse();
   detail::TaskPointer submit_packed(const detail::TaskFunction& function,
                                     std::vector<std::byte> arguments, TaskOptions options);
   detail::Dispatcher& dispatcher_;
