@@ -5,6 +5,7 @@ own by a variable that all descendants inherit.
 """
 
 import collections
+import contextlib
 import json
 import os
 import resource
@@ -407,7 +408,8 @@ class Resuming(Case):
                 def hit(process, number=number, options=options):
                     for pid in marked(self.mark.encode()): # not mpirun, which hands it on once more
                         if "ranks" not in options or pid != process.pid:
-                            os.kill(pid, number)
+                            with contextlib.suppress(ProcessLookupError):
+                                os.kill(pid, number)
 
                 list_of, done, status, output = self.cut_off(hit, sleep=0.2, tasks=20, **options)
                 if "ranks" not in options or number == signal.SIGUSR1:

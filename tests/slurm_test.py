@@ -494,7 +494,7 @@ class Ends(Case):
                     self.on_cluster("restart", node)
                     self.until(lambda node=node: self.on(node, "pgrep", "-x", "slurmd", check=False).returncode == 0)
             for job in jobs.values():
-                self.assertEqual(self.ended(job, 30 * SLURMD_KILLS), ["COMPLETED 0:0"], self.printed())
+                self.assertEqual(self.ended(job, 60 * SLURMD_KILLS), ["COMPLETED 0:0"], self.printed())
         for kind, times in under_way.items():
             self.assertGreater(2 * times, SLURMD_KILLS, f"{kind}: more than half while work was under way")
         for kind in ("run", "checkpoint"):

@@ -233,6 +233,28 @@ class Resuming(Case):
                 self.start("--resume")
                 self.all_measured(10)
 
+    def test_a_launch_that_was_told_to_end_is_no_failure(self):
+        self.fake("mpirun", "echo interrupted >&2\nexit 75\n")
+        self.study(repetitions=4)
+        output = self.start(status=75, PATH=self.path())
+        self.assertNotIn("failed", output.lower())
+        self.assertEqual(self.leftovers(), [])
+        self.start("--resume")
+        self.all_measured(4)
+
+    def test_who_has_been_taken_over_ends(self):
+        """And leaves the claim of who goes on."""
+        theirs = '{"host":"elsewhere","pid":12,"started":5}'
+        self.fake("mpirun", f"for claim in {self.folder}/points/*.claim; do echo '{theirs}' >$claim; done\n"
+                            f'exec {MPIRUN} "$@"\n')
+        self.study(repetitions=4)
+        self.start(status=75, PATH=self.path())
+        claim, = self.folder.glob("points/*.claim")
+        self.assertEqual(claim.read_text().splitlines()[0], theirs)
+        claim.unlink()
+        self.start("--resume")
+        self.all_measured(4)
+
     def test_a_failed_launch_leaves_the_others_to_go_on(self):
         """The launcher fails for 2 ranks until it is mended."""
         self.fake("mpirun", f'[[ " $* " == *" -n 2 "* && -e {self.home}/broken ]] && echo "no such node" >&2 '

@@ -1,5 +1,5 @@
 /// @file
-/// Timings to HDF5 and back: the format "cleave-timings" 1.1 (docs/timings-format.md).
+/// Timings to HDF5 and back: the format "cleave-timings" 1.2 (docs/timings-format.md).
 #pragma once
 
 #include "cleave/timings.hpp"

@@ -31,10 +31,14 @@ constexpr double mebibyte = 1 << 20;
 // Of jobs that go on from a log: they do not change the work.
 constexpr std::array how_to_go_on = {"joblog", "resume", "retry_failed"};
 
-/// Whether a run had these parameters.
+/// Whether a run had these parameters, and did all the work.
 bool is_of_job(const Point& point, const Workload& workload, const Values& values) {
   if (!keeps_job_log(workload))
     return point.key.config_hash == config_hash(workload.name, values);
+  if (point.work < static_cast<double>(point.tasks))
+    return false; // it went on where another run had ended
+  if (point.key.config_hash == config_hash(workload.name, values))
+    return true;
   const auto matters = [](const auto& parameter) {
     return std::ranges::find(how_to_go_on, parameter.first) == how_to_go_on.end();
   };
@@ -136,11 +140,10 @@ bool keeps_job_log(const Workload& workload) {
          workload.parameters.end();
 }
 
-Estimated estimated_time(const Plan& plan, const Workload& workload, const fs::path& results,
+Estimated estimated_time(const Plan& plan, const Workload& workload, const Results& measured,
                          const BatchRequest& batch) {
   const int workers_a_node = batch.tasks_per_node * batch.cpus_per_task;
   const int workers = batch.nodes * workers_a_node;
-  const Results measured = read_results(results);
   const Point& point = nearest_point(measured, plan, workload, batch);
   const double each_s = repetition_s(plan, point, workers, workers_a_node);
   const int repetitions = plan.warm_ups + plan.repetitions;
@@ -157,21 +160,23 @@ Estimated estimated_time(const Plan& plan, const Workload& workload, const fs::p
 }
 
 Estimated estimated_memory(const Request& request, const Plan& plan, const Workload& workload,
-                           const fs::path& results, const BatchRequest& batch) {
+                           const Results& measured, const BatchRequest& batch) {
   const int ranks = batch.tasks_per_node;
   const int workers = ranks * batch.cpus_per_task;
-  const Results measured = read_results(results);
   const Point& point = nearest_point(measured, plan, workload, batch);
   Held held = held_in(point);
   if (held.root == 0) // a file before version 1.2
     return guessed_memory(data_of(request), ranks);
-  if (held.other == 0 && ranks > 1) // they do without what root alone holds
-    held.other = std::max(held.root - (keeps_job_log(workload) ? 0 : data_of(request)), 1.0);
-  const double node = held.root + held.other * (ranks - 1) + held.program * workers;
+  const bool others = batch.nodes * ranks > 1;
+  if (held.other == 0 && others) // they do without what root alone holds
+    held.other = std::max(held.root - (keeps_job_log(workload) ? 0 : data_of(request)),
+                          std::min(held.root, rank_mib));
+  const double node = std::max(held.root, others ? held.other : 0) + held.other * (ranks - 1) +
+                      held.program * workers;
   std::string how =
       fmt::format("{} times what was held in {} ({}): {} by root", held_safety,
                   point.files.front().string(), point.layout_text(), told_mib(held.root));
-  if (ranks > 1)
+  if (others)
     how += fmt::format(", {} by any other of {}", told_mib(held.other), of_each("rank", ranks));
   if (held.program > 0)
     how += fmt::format(", {} by a program of each of {}", told_mib(held.program),

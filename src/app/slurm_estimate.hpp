@@ -3,10 +3,10 @@
 #pragma once
 
 #include "cleave/launch_batch.hpp"
+#include "cleave/results.hpp"
 #include "cleave/run.hpp"
 
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,8 +22,7 @@ struct Estimated {
 /// Seconds that a run of `plan` will take, from runs of the same job in a timings file or a folder
 /// of them. @throws Error bad_input when they have none
 [[nodiscard]] Estimated estimated_time(const Plan& plan, const Workload& workload,
-                                       const std::filesystem::path& results,
-                                       const BatchRequest& batch);
+                                       const Results& measured, const BatchRequest& batch);
 
 /// Whether the workload goes on from a log of what was done.
 [[nodiscard]] bool keeps_job_log(const Workload& workload);
@@ -33,8 +32,7 @@ struct Estimated {
 /// started here and read.
 /// @throws Error bad_input when there is no such run, or the job is refused
 [[nodiscard]] Estimated estimated_memory(const Request& request, const Plan& plan,
-                                         const Workload& workload,
-                                         const std::filesystem::path& results,
+                                         const Workload& workload, const Results& measured,
                                          const BatchRequest& batch);
 
 /// Seconds of a time as sbatch takes it: MM, MM:SS, HH:MM:SS, D-HH, D-HH:MM, D-HH:MM:SS. Pure.

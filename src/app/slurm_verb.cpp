@@ -157,13 +157,16 @@ void set_limits(BatchRun& run, const SlurmRequest& request, std::span<const Plan
     if (next.value > most.value)
       most = std::move(next);
   };
-  for (std::size_t i = 0; request.results && i < plans.size(); ++i) {
+  std::optional<Results> measured;
+  if (request.results && (batch.time.empty() || batch.memory.empty()))
+    measured = read_results(*request.results);
+  for (std::size_t i = 0; measured && i < plans.size(); ++i) {
     const Workload& workload = find_workload(workloads, plans[i].workload);
     if (batch.time.empty())
-      longer(time, estimated_time(plans[i], workload, *request.results, batch));
+      longer(time, estimated_time(plans[i], workload, *measured, batch));
     if (batch.memory.empty())
       longer(memory, estimated_memory(run_request(request, request.jobs[i]), plans[i], workload,
-                                      *request.results, batch));
+                                      *measured, batch));
   }
   note("time", batch.time, time.how);
   note("memory", batch.memory, memory.how);

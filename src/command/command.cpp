@@ -158,7 +158,11 @@ Verdict Commands::check() {
     return {Verify::failed,
             std::to_string(withdrawn_) + " of " + std::to_string(tasks_) +
                 " tasks were ended by a signal to all processes around them" +
-                (settings_.joblog.empty() ? "" : "; -p resume=true runs them anew"),
+                (settings_.joblog.empty()
+                     ? ""
+                     : std::string("; -p resume=true") +
+                           (settings_.retry_failed ? " -p retry_failed=true" : "") +
+                           " runs them anew"),
             ErrorKind::failed_task};
   if (tally_.ended() != tasks_)
     return {Verify::failed, std::to_string(tally_.ended()) + " of " + std::to_string(tasks_) +
@@ -187,8 +191,8 @@ std::string Commands::failures_text() const {
   std::string text = std::to_string(failed) + " of " + std::to_string(tasks_) +
                      (tasks_ == 1 ? " task" : " tasks") + " failed, the first is task " +
                      tally_.failures().front();
-  if (tally_.ended() < tasks_)
-    text += "; " + std::to_string(tasks_ - tally_.ended()) + " were not begun, by max_failures";
+  if (const std::int64_t left = tasks_ - tally_.ended() - withdrawn_; left > 0)
+    text += "; " + std::to_string(left) + " were not begun, by max_failures";
   if (!settings_.joblog.empty())
     text += "; -p resume=true -p retry_failed=true tries them again";
   return text;

@@ -1,6 +1,7 @@
 // The spawn server's own process: nothing here runs in a rank.
 #include "child_process.hpp"
 #include "cleave/serialize.hpp"
+#include "cleave/timings.hpp"
 #include "spawn_server.hpp"
 #include "task_environment.hpp"
 
@@ -112,10 +113,11 @@ void set_variable(Environment& environment, const std::string& variable) {
 // Serves one worker.
 class Service {
 public:
-  // @param signals that this process has got
-  Service(Hello hello, Environment environment, int stop, const std::atomic<int>& signals)
+  // @param signalled_ns when this process has got its last signal
+  Service(Hello hello, Environment environment, int stop,
+          const std::atomic<std::int64_t>& signalled_ns)
       : line_(std::move(hello.line)), environment_(std::move(environment)), stop_(stop),
-        signals_(signals) {
+        signalled_ns_(signalled_ns) {
     run_on(hello.place.cpus);
     for (const std::string& variable : hello.place.environment)
       set_variable(environment_, variable);
@@ -136,27 +138,29 @@ private:
     std::string task = "CLEAVE_TASK=" + std::to_string(order.task);
     pointers_[pointers_.size() - 2] = task.data();
     for (std::int64_t attempt = 1;; ++attempt) {
-      const int signals = signals_.load();
+      const std::int64_t began_ns = monotonic_ns();
       SpawnReport report = run_process(order, pointers_.data(), stop_, line_.get());
       report.attempts = attempt;
-      report.withdrawn = was_hit(report, signals);
+      report.withdrawn = was_hit(report, began_ns);
       if (report.succeeded() || report.withdrawn || attempt > order.retries || stopped())
         return report;
     }
   }
 
   // Some Slurms signal every process of a step, also those that a task has started, when they hand
-  // on a signal that is meant for the ranks.
-  [[nodiscard]] bool was_hit(const SpawnReport& report, int signals_before) const {
-    if (report.succeeded() || report.exit_value == -1)
+  // on a signal that is meant for the ranks. What stands around such a process may fail by its end.
+  [[nodiscard]] bool was_hit(const SpawnReport& report, std::int64_t began_ns) const {
+    if (report.succeeded() || report.exit_value == -1 || stopped())
       return false;
     const bool by_signal = std::ranges::any_of(asks_to_end, [&report](int number) {
       return report.signal == number || report.exit_value == 128 + number;
     });
-    constexpr int looks = 40; // ours may be on its way yet
-    for (int look = 0; by_signal && look < looks && signals_.load() == signals_before; ++look)
+    constexpr int looks = 20; // ours may be on its way yet
+    for (int look = 0; by_signal && look < looks && signalled_ns_.load() < began_ns; ++look)
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    return signals_.load() != signals_before;
+    constexpr std::int64_t just_now_ns = 1'000'000'000;
+    const std::int64_t last_ns = signalled_ns_.load();
+    return last_ns >= began_ns && (by_signal || monotonic_ns() - last_ns < just_now_ns);
   }
 
   [[nodiscard]] bool stopped() const {
@@ -168,7 +172,7 @@ private:
   Environment environment_;
   std::vector<char*> pointers_;
   int stop_;
-  const std::atomic<int>& signals_;
+  const std::atomic<std::int64_t>& signalled_ns_;
 };
 
 // A thread for each line that is open.
@@ -187,7 +191,7 @@ public:
   }
 
   // This process has got a signal.
-  void note_signal() noexcept { signals_.fetch_add(1); }
+  void note_signal() noexcept { signalled_ns_ = monotonic_ns(); }
 
   // Where no thread can be had, the worker sees its line end.
   void add(Hello hello) noexcept {
@@ -202,7 +206,7 @@ public:
 private:
   void serve(Hello hello) noexcept {
     try {
-      Service(std::move(hello), environment_, stop_.get(), signals_).serve();
+      Service(std::move(hello), environment_, stop_.get(), signalled_ns_).serve();
     } catch (const std::exception&) { // the worker sees its line end
     }
     open_.fetch_sub(1);
@@ -212,7 +216,7 @@ private:
   Environment environment_;
   Descriptor stop_;
   std::atomic<int> open_ = 0;
-  std::atomic<int> signals_ = 0;
+  std::atomic<std::int64_t> signalled_ns_ = std::numeric_limits<std::int64_t>::min();
 };
 
 // Waits for lines and for the parent's end.

@@ -84,14 +84,21 @@ std::optional<Claim> Claim::take(const fs::path& file) {
       return std::nullopt;
     throw Error(ErrorKind::io, failure.what(), {file.string(), 0, ""});
   }
-  return Claim(file);
+  return Claim(file, line);
 }
 
-Claim::Claim(Claim&& other) noexcept : file_(std::exchange(other.file_, {})) {}
+Claim::Claim(Claim&& other) noexcept
+    : file_(std::exchange(other.file_, {})), line_(std::move(other.line_)) {}
 
 Claim::~Claim() {
-  if (!file_.empty())
+  if (!file_.empty() && is_ours())
     unlink(file_.c_str());
+}
+
+bool Claim::is_ours() const {
+  std::ifstream stream(file_);
+  std::string first;
+  return std::getline(stream, first) && first + "\n" == line_;
 }
 
 void Claim::add(int pid) const {

@@ -32,12 +32,16 @@ public:
   Claim& operator=(const Claim&) = delete;
   ~Claim();
 
+  /// Whether nobody has taken it over.
+  [[nodiscard]] bool is_ours() const;
   /// Adds the process that measures: it may outlive this one.
   void add(int pid) const;
 
 private:
-  explicit Claim(std::filesystem::path file) : file_(std::move(file)) {}
+  Claim(std::filesystem::path file, std::string line)
+      : file_(std::move(file)), line_(std::move(line)) {}
   std::filesystem::path file_;
+  std::string line_; // its first
 };
 
 /// Who has it; nothing when nobody has. Local.

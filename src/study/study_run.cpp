@@ -141,12 +141,12 @@ private:
     const std::size_t before = status(point).measured.samples.size();
     const int number = status(point).visits + 1;
     tell(point, true);
-    const int exit_status = launch(point, number, *claim);
+    const int status_of_launch = launch(point, number, *claim);
     claim.reset();
     look(point);
-    interrupted_ = exit_status == cleave::exit_status(ErrorKind::interrupted);
-    if (!asked_to_stop() && (exit_status != 0 || status(point).measured.samples.size() == before))
-      fail(point, number, exit_status);
+    if (!asked_to_stop() &&
+        (status_of_launch != 0 || status(point).measured.samples.size() == before))
+      fail(point, number, status_of_launch);
     tell(point, false);
     return true;
   }
@@ -163,7 +163,8 @@ private:
         launch.terminate();
     visit_s_[point] = std::max(visit_s_[point], seconds_since(begin));
     std::error_code ignored;
-    if (*ended == 0 || told)
+    interrupted_ = *ended == exit_status(ErrorKind::interrupted) || !claim.is_ours();
+    if (*ended == 0 || told || interrupted_)
       fs::remove(heard, ignored);
     else
       fs::rename(heard, points_.log(plan_.points[point], number), ignored);
@@ -172,10 +173,10 @@ private:
     return *ended;
   }
 
-  void fail(std::size_t point, int number, int exit_status) {
+  void fail(std::size_t point, int number, int status_of_launch) {
     status(point).standing = Standing::failed;
     const std::string words = last_words(points_.log(plan_.points[point], number));
-    status(point).why = "exit status " + std::to_string(exit_status) +
+    status(point).why = "exit status " + std::to_string(status_of_launch) +
                         (words.empty() ? std::string() : ": " + words);
   }
 
@@ -248,7 +249,9 @@ private:
   std::vector<double> visit_s_; // by point, of this process: the longest visit
   Clock::time_point begin_ = Clock::now();
   int round_ = 1;
-  bool interrupted_ = false; // the last launch was, not by us: the job's end is near, say
+  // The last launch was, and not by us: the job's end is near, say; or a later attempt of the job
+  // has taken over.
+  bool interrupted_ = false;
 };
 
 } // namespace
