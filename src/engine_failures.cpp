@@ -7,6 +7,7 @@
 #include "words.hpp"
 
 #include <cstdio>
+#include <filesystem>
 #include <new>
 #include <utility>
 
@@ -41,6 +42,8 @@ std::vector<std::byte> packed_failure(const std::exception_ptr& failure) {
     return packed(error);
   } catch (const std::bad_alloc&) {
     return packed({ErrorKind::io, "out of memory; use more nodes or a smaller problem"});
+  } catch (const std::filesystem::filesystem_error& error) {
+    return packed(refusal(error));
   } catch (...) {
     const Thrown thrown = current_exception_words();
     return packed({ErrorKind::failed_task,

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <fstream>
 #include <map>
@@ -288,6 +289,9 @@ const fs::path& Store::file() const noexcept {
 void check_output(const fs::path& file, bool force) {
   if (file.filename().empty())
     refuse(file, "names no file");
+  constexpr std::size_t longest_suffix = 32; // of names beside it, until it is whole
+  if (file.filename().native().size() > NAME_MAX - longest_suffix)
+    refuse(file, "is longer than a file's name may be; give a shorter one");
   std::error_code ignored;
   const fs::path directory = file.has_parent_path() ? file.parent_path() : fs::path(".");
   const auto parent = fs::status(directory, ignored);

@@ -73,6 +73,14 @@ std::string nearest(std::string_view unknown, const std::vector<std::string>& na
   return best;
 }
 
+Error refusal(const std::filesystem::filesystem_error& failure) {
+  constexpr std::size_t most = 200; // of a name: whoever reads it has to find the reason, too
+  std::string name = failure.path1().string();
+  if (name.size() > most)
+    name = name.substr(0, most) + "...";
+  return {ErrorKind::bad_input, "cannot be looked up: " + failure.code().message(), {name, 0, ""}};
+}
+
 std::string unknown_name(std::string_view what, std::string_view unknown,
                          const std::vector<std::string>& names) {
   std::string text = "unknown " + std::string(what) + " " + in_quotes(unknown) + "; ";

@@ -2,6 +2,9 @@
 /// Words of error messages: what a mistyped name may have meant, lists of known names, exceptions.
 #pragma once
 
+#include "cleave/error.hpp"
+
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +35,10 @@ struct Thrown {
 };
 /// Of the exception that is being handled. Local, thread-safe.
 [[nodiscard]] Thrown current_exception_words();
+
+/// The Error for a name that the file system cannot look up, one that is too long or lies where
+/// this user may not look, say. Local, thread-safe.
+[[nodiscard]] Error refusal(const std::filesystem::filesystem_error& failure);
 
 /// `unknown WHAT "X"; did you mean "Y"? known: ...`. Local, thread-safe.
 [[nodiscard]] std::string unknown_name(std::string_view what, std::string_view unknown,

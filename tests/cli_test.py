@@ -376,6 +376,26 @@ class Refusals(Case):
                                    (("run", "squares", "-n", ""), "-n: must be a whole number")]:
             self.assertIn(message, self.succeed(*arguments, status=2).stderr)
 
+    def test_names_that_are_too_long(self):
+        """The system cannot look them up. An output's must leave room for what stands beside it until it is whole."""
+        name, output = "x" * 5000, "x" * 240
+        commands = (("-p", "template=echo {a}", "-p", f"csv={name}"), ("-p", f"tasks={name}"),
+                    *(("-p", "template=echo", "-p", "over=i=1..2", "-p", f"{key}={name}") for key in ("joblog", "outputs")))
+        before = self.files()
+        for arguments in (("compare", name, name), ("report", name), ("predict", name), ("study", name),
+                          ("run", f"{name}.toml"), ("slurm", "squares", "--threads", "1", "--from", name),
+                          ("slurm", "squares", "--threads", "1", "-o", output), ("run", "squares", "-o", f"{output}.h5"),
+                          ("run", "squares", "--result", f"{output}.json"), ("run", "squares", "--result", f"{name}.json"),
+                          ("run", "squares", "--checkpoint", name), ("run", "mandelbrot", "-p", f"output={output}.png"),
+                          ("run", "denoise", "-p", f"input={name}.png", "-p", "output=o.png"),
+                          ("run", "denoise", "-p", f"input={name}/*.png", "-p", "outputs=o"),
+                          ("run", "kmeans", "-p", f"input={name}.csv"), *(("run", "command", *rest) for rest in commands)):
+            with self.subTest(arguments=[word[:20] for word in arguments]):
+                run = self.succeed(*arguments, status=2)
+                self.assertRegex(run.stderr, r"\Acleave: error: [^\n]*\n\Z")
+                self.assertEqual(self.files(), before)
+        self.succeed("run", "squares", "-q", "-o", "x" * 220 + ".h5") # as long as they may be
+
     def test_a_place_that_cannot_be_written_has_a_mend(self):
         run = subprocess.run([CLEAVE, "run", "squares"], cwd="/proc", text=True, capture_output=True,
                              timeout=50, check=False)

@@ -1,6 +1,7 @@
 // The program, top to bottom: argv -> Command -> one call -> text or JSON -> exit status.
 #include "cleave/main.hpp"
 
+#include "../words.hpp"
 #include "attach.hpp"
 #include "cleave/discover.hpp"
 #include "cleave/launch.hpp"
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <new>
@@ -40,6 +42,8 @@ Error current_error() {
     return error;
   } catch (const std::bad_alloc&) {
     return {ErrorKind::io, "out of memory; use more nodes or a smaller problem"};
+  } catch (const std::filesystem::filesystem_error& error) {
+    return refusal(error);
   } catch (const std::exception& error) {
     return {ErrorKind::failed_task, error.what()};
   } catch (...) {
