@@ -48,8 +48,8 @@ private:
 [[nodiscard]] std::optional<ClaimHolder> claim_holder(const std::filesystem::path& file);
 
 /// Removes a claim whose study and launch have both gone, or that an earlier attempt of this Slurm
-/// job has left. Of several who try, none removes a claim
-/// made since. @param lock a file of this host's that exists
+/// job has left. Of several who try, none removes a claim made since.
+/// @param lock a file of this host's that exists
 void drop_stale_claim(const std::filesystem::path& file, const std::filesystem::path& lock);
 
 } // namespace cleave
