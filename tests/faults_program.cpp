@@ -38,6 +38,20 @@ constexpr std::int64_t n = 12; // tasks of a call
   return pool.comm().rank() == culprit;
 }
 
+/// The limits of faults_test.py count from here, not from when this program was started.
+void tell_instant() {
+  const std::chrono::duration<double> now = std::chrono::steady_clock::now().time_since_epoch();
+  std::fprintf(stderr, "[fault at %.6f s]\n", now.count());
+}
+
+/// What ends a process, or its part in the job.
+using End = void (*)();
+template <End end>
+void go_wrong() {
+  tell_instant();
+  end();
+}
+
 std::int64_t identity(std::int64_t i) {
   return i;
 }
@@ -92,7 +106,7 @@ std::int64_t never_ends(std::int64_t i, Worker& worker) {
 
 std::int64_t ignores_its_timeout(std::int64_t i) {
   if (i == 5)
-    sleep_for_ever();
+    go_wrong<sleep_for_ever>();
   return i;
 }
 
@@ -115,12 +129,10 @@ Brittle makes_unloadable(std::int64_t) {
   return {.breaks = Brittle::When::loaded};
 }
 
-/// What ends a process.
-using End = void (*)();
 template <End end>
 std::int64_t ends(std::int64_t i, Worker& worker) {
   if (worker.rank() == culprit)
-    end();
+    go_wrong<end>();
   std::this_thread::sleep_for(std::chrono::milliseconds(5)); // others must get tasks
   return i;
 }
@@ -349,7 +361,7 @@ template <End end>
 void end_between_calls(Pool& pool) {
   map<identity>(pool);
   if (is_culprit(pool))
-    end();
+    go_wrong<end>();
   map<identity>(pool);
 }
 
@@ -376,7 +388,7 @@ const Faults fatal = {
     {"executor_throw_elsewhere",
      [](Pool& pool) {
        if (is_culprit(pool))
-         throw_to_main();
+         go_wrong<throw_to_main>();
        run_tasks<&identity>(pool);
      }},
     {"executor_absent",
@@ -387,7 +399,9 @@ const Faults fatal = {
      }},
     {"return_early",
      [](Pool& pool) {
-       if (!is_culprit(pool))
+       if (is_culprit(pool))
+         tell_instant();
+       else
          map<identity>(pool);
      }},
 };
