@@ -6,8 +6,10 @@ TESTS: the folder of the test programs; SHARED: a folder that holds all of them
 
 import json
 import os
+import re
 import subprocess
 import sys
+import time
 import unittest
 from pathlib import Path
 
@@ -36,10 +38,10 @@ class Hosts(unittest.TestCase):
             subprocess.run, [HOSTS, "down"], env=cls.environment, timeout=30, check=True
         )
 
-    def launch(self, nodes, *command, status=0):
+    def launch(self, nodes, *command, status=0, quiet=("-q",)):
         layout = LAYOUTS[nodes]
         ranks = sum(int(host.split(":")[1]) for host in layout.split(","))
-        launcher = ["mpirun", "-q", "-n", str(ranks), "--host", layout]
+        launcher = ["mpirun", *quiet, "-n", str(ranks), "--host", layout]
         run = subprocess.run(
             [HOSTS, "run", *launcher, *command],
             env=self.environment, capture_output=True, text=True, timeout=150, cwd=SHARED,
@@ -88,6 +90,18 @@ class Hosts(unittest.TestCase):
             with self.subTest(fault=fault):
                 run = self.launch(3, FAULTS, fault, status=3)
                 self.assertRegex(run.stderr, r"task \d+ on rank \d \(thread \d+, host h\d\) ignores its time-out")
+
+    def test_who_is_killed_or_exits_away_from_root_is_named_and_all_end(self):
+        """By mpirun, within 5 s: rank 1 leads h2, and takes all that its node could tell with it."""
+        killed, left = 137, 1
+        for fault, status in [("kill", killed), ("exit", left), ("kill_between", killed), ("exit_between", left),
+                              ("executor_kill", killed), ("executor_exit", left)]:
+            with self.subTest(fault=fault):
+                said = self.launch(3, FAULTS, fault, status=status, quiet=()).stderr
+                end = time.monotonic()
+                self.assertRegex(said, r"process rank 1 with PID \d+ on\s+node h2 exit(ed on signal 9|ing improperly)")
+                began = float(re.search(r"\[fault at (\S+) s\]", said)[1])
+                self.assertLess(end - began, 5)
 
     def test_who_leaves_is_named_on_every_node(self):
         faults = [f"rank_{rank}_leaves" for rank in range(3)] # 0 and 1 lead their nodes
