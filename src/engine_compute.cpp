@@ -198,9 +198,15 @@ void Engine::begin_pace(Hand& hand, const Worker& worker, Technique technique) {
   if (technique == Technique::automatic)
     hand.pace.most = 1; // until a chunk has told how long tasks take
   if (technique == Technique::weighted && !options_.weights.empty())
-    hand.weight = options_.weights[static_cast<std::size_t>(worker.index())];
+    hand.weight = told_weight(worker);
   if (weighs(technique))
     hand.pace.weight = hand.weight;
+}
+
+/// Of the speeds that were told, in any unit: relative to the mean of those on this node.
+double Engine::told_weight(const Worker& worker) const {
+  const Supply::Node here = nodes()[static_cast<std::size_t>(comm_.node())];
+  return options_.weights[static_cast<std::size_t>(worker.index())] * here.workers / here.speed;
 }
 
 void Engine::keep_pace(Hand& hand, const Worker& worker, Technique technique, TaskRange chunk,
@@ -208,13 +214,9 @@ void Engine::keep_pace(Hand& hand, const Worker& worker, Technique technique, Ta
   hand.paced_ns += spent_ns;
   hand.paced_units += chunk.size();
   if (technique == Technique::automatic) {
-    const std::int64_t units = chunk.size();
     if (spent_ns > pacing::dear_ns)
       remember(hand.dear, {chunk, static_cast<double>(spent_ns)});
-    const double fit = static_cast<double>(pacing::chunk_ns) * static_cast<double>(units) /
-                       static_cast<double>(std::max(spent_ns, std::int64_t{1}));
-    // At most twice the last: how long the next tasks take is a guess.
-    hand.pace.most = std::max(std::int64_t{1}, std::min(2 * units, static_cast<std::int64_t>(fit)));
+    hand.pace.most = pacing::most_after(chunk.size(), static_cast<double>(spent_ns));
     return;
   }
   if (hand.paced_ns - hand.weighed_ns < pacing::weigh_ns)
@@ -240,7 +242,7 @@ void Engine::weigh(Hand& hand, const Worker& worker) {
       sum += static_cast<double>(other.rate.load(std::memory_order_relaxed));
       ++known;
     }
-  hand.weight = rate * known / sum;
+  hand.weight = pacing::weight_of(rate, sum, known);
 }
 
 /// Where two workers meet, one is as good.

@@ -1,7 +1,8 @@
 /// @file
-/// The figures that drawn schedules rest on, for those who draw and those who predict it.
+/// The figures and rules that drawn schedules rest on, for those who draw and those who predict it.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -10,8 +11,22 @@ namespace cleave::pacing {
 /// What `auto` lets a chunk take: long beside a draw (0.1 us), short beside any call that is worth
 /// a thought.
 inline constexpr std::int64_t chunk_ns = 50'000;
+
+/// How many tasks the worker's next chunk may have under `auto`, where its last one, of so many
+/// tasks, took so long: at most twice as many, since how long the next tasks take is a guess.
+[[nodiscard]] inline std::int64_t most_after(std::int64_t tasks, double spent_ns) noexcept {
+  const double fit = double{chunk_ns} * static_cast<double>(tasks) / std::max(spent_ns, 1.0);
+  const double most = std::min({2 * static_cast<double>(tasks), fit, 0x1p62}); // fits in 64 bits
+  return std::max(std::int64_t{1}, static_cast<std::int64_t>(most));
+}
+
 /// Weighted and adaptive compare speeds about this often.
 inline constexpr std::int64_t weigh_ns = 200'000;
+
+/// The speed of a worker relative to the mean of those that are known, itself included.
+[[nodiscard]] inline double weight_of(double rate, double sum_of_rates, int known) noexcept {
+  return rate * known / sum_of_rates;
+}
 
 // Worth to be drawn first the next time: chunks that take long, and a share of a worker's time that
 // the others would wait for when it came last.

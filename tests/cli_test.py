@@ -452,6 +452,14 @@ class Runs(Case):
         self.assertEqual(len(self.files()), 1)
         self.assertRegex(self.files()[0], r"^results/squares-\d{8}T\d{6}Z-1x2x\d+\.h5$")
 
+    def test_what_auto_has_chosen_follows_from_the_time_of_a_task(self):
+        dear = self.succeed("run", "squares", "-p", "n=20", "-p", "sleep_ms=1", ranks=2)
+        self.assertRegex(dear.stdout, r"(?m)^chunks     20, of 1 task in the mean: a task takes [\d.]+ ms$")
+        cheap = self.succeed("run", "squares", "-p", "n=1e6", ranks=2)
+        chunks = re.search(r"(?m)^chunks     (\d+), of \S+ tasks in the mean: a task takes [\d.]+ [nu]s$", cheap.stdout)
+        self.assertIsNotNone(chunks, cheap.stdout)
+        self.assertLess(int(chunks[1]), 100_000)
+
     def test_more_workers_than_cores_are_marked(self):
         for threads, marked in ((1, 0), (2 * os.cpu_count(), 1)):
             self.succeed("run", "squares", "--threads", str(threads), "-o", "a.h5", "--force")

@@ -52,6 +52,9 @@ void check_disagreements(Pool& pool);
 void check_random(Pool& pool);
 /// The phases, counters and the trace of a repetition. Makes a Pool of its own.
 void check_timings(Pool& pool);
+/// How `auto`, weighted and adaptive size chunks by the speed of tasks and workers. Makes Pools of
+/// its own.
+void check_paces(Pool& pool);
 
 /// All of the above on one Pool.
 void check_pool(const Comm& comm, const PoolOptions& options);

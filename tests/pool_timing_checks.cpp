@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
-#include <mutex>
+#include <optional>
+#include <thread>
 
 namespace cleave::testing {
 namespace {
@@ -108,7 +110,97 @@ Repetition repeat(Pool& pool) {
   });
 }
 
+/// Of a pool whose options differ in what `change` does; with a trace.
+template <class Change>
+Pool traced(const Pool& pool, Change change) {
+  PoolOptions options = pool.options();
+  options.trace = true;
+  change(options);
+  return Pool(pool.comm(), options);
+}
+
+/// `auto` learns from the first tasks how many are worth a chunk.
+void check_auto(const Pool& pool) {
+  Pool own = traced(pool, [](PoolOptions& options) { options.schedule = Schedule(); });
+  const auto dear = [](std::int64_t i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1)); // twenty times what a chunk may take
+    return i;
+  };
+  (void)own.map(dear, 12 * own.workers());
+  for (const TraceRow& row : own.take_trace())
+    EXPECT_EQ(row.tasks, 1);
+  constexpr std::int64_t many = 200'000;
+  (void)own.map([](std::int64_t i) { return i; }, many);
+  EXPECT_LT(10 * std::ssize(own.take_trace()), many); // in the mean a chunk has more than ten
+}
+
+/// Chunks are as large as the weights that were told, in any unit, make them.
+void check_weights(const Pool& pool) {
+  const int workers = pool.workers();
+  Pool own = traced(pool, [workers](PoolOptions& options) {
+    options.schedule = Schedule(Technique::weighted);
+    for (int worker = 0; worker < workers; ++worker)
+      options.weights.push_back(10.0 * (1 + worker));
+  });
+  const auto brief = [](std::int64_t i) {
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+    return i;
+  };
+  const std::int64_t n = 32 * workers;
+  (void)own.map(brief, n);
+  const ChunkSequence sequence(n, workers, own.options().schedule);
+  for (const TraceRow& row : own.take_trace()) {
+    const int worker = row.rank * own.options().threads + row.thread;
+    const Pace pace{.weight = (1.0 + worker) / (0.5 * (1 + workers))};
+    EXPECT_EQ(row.tasks, sequence.chunk_from(row.first_task, pace).size()) << "worker " << worker;
+  }
+}
+
+/// Whether the first worker, who takes twice as long for a task, drew a smaller chunk than its even
+/// share.
+bool slow_one_draws_less(Pool& pool) {
+  const auto task = [](std::int64_t i, Worker& worker) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(worker.index() == 0 ? 2 : 1));
+    return i;
+  };
+  const std::int64_t n = 32 * pool.workers();
+  (void)pool.map(task, n);
+  const ChunkSequence even(n, pool.workers(), pool.options().schedule);
+  const std::vector<TraceRow> rows = pool.take_trace();
+  return pool.from_root([&] {
+    return std::ranges::any_of(rows, [&](const TraceRow& row) {
+      return row.rank == 0 && row.thread == 0 && row.tasks < even.chunk_from(row.first_task).size();
+    });
+  });
+}
+
+/// Adaptive learns it within a call, weighted from the last one. A busy machine may make any worker
+/// slow: it must come out in one of several tries.
+void check_speeds(const Pool& pool) {
+  const auto nothing_told = [](PoolOptions& options) { options.weights.clear(); };
+  std::optional<Pool> own;
+  bool less = false;
+  for (int tries = 0; tries < 20 && !less; ++tries) {
+    if (!own || pool.options().schedule.technique() == Technique::adaptive)
+      own.emplace(traced(pool, nothing_told));
+    less = slow_one_draws_less(*own);
+  }
+  EXPECT_TRUE(less);
+}
+
 } // namespace
+
+void check_paces(Pool& pool) {
+  if (pool.comm().nodes() > 1 || pool.data_path() == "messages")
+    return; // only what is drawn from one place tells by its sizes what each worker was given
+  const Technique technique = pool.options().schedule.technique();
+  if (technique == Technique::automatic)
+    check_auto(pool);
+  if (technique == Technique::weighted)
+    check_weights(pool);
+  if ((technique == Technique::weighted || technique == Technique::adaptive) && pool.workers() > 1)
+    check_speeds(pool);
+}
 
 void check_random(Pool& pool) {
   PoolOptions options = pool.options();
@@ -181,6 +273,7 @@ void check_pool(const Comm& comm, const PoolOptions& options) {
   check_disagreements(pool);
   check_random(pool);
   check_timings(pool);
+  check_paces(pool);
 }
 
 } // namespace cleave::testing

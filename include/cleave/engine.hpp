@@ -37,8 +37,8 @@ struct PoolOptions {
   std::uint64_t seed = 0; ///< of the tasks' random streams
   DataPath data_path = DataPath::automatic;
   bool trace = false; ///< keep one row per chunk
-  /// Speeds of the workers, by number, for the technique `weighted`; empty: as measured by the last
-  /// call under weighted or adaptive.
+  /// Speeds of the workers, by number and in any unit, for the technique `weighted`; empty: as
+  /// measured by the last call under weighted or adaptive.
   std::vector<double> weights{};
   CommOptions comm{};
   /// Told on root, now and then while tasks run: the share of the current call that is done, 0..1.
@@ -299,6 +299,7 @@ private:
   void keep_pace(Hand& hand, const Worker& worker, Technique technique, TaskRange chunk,
                  std::int64_t spent_ns);
   void weigh(Hand& hand, const Worker& worker);
+  [[nodiscard]] double told_weight(const Worker& worker) const;
   void broadcast(std::vector<TaskRange>& chunks);
   void supply(const ChunkSequence& sequence, const RootPart& root);
   [[nodiscard]] std::vector<Supply::Node> nodes() const;

@@ -7,7 +7,6 @@
 namespace cleave::predict_detail {
 namespace {
 
-constexpr double chunk_s = 1e-9 * pacing::chunk_ns;
 constexpr double dear_s = 1e-9 * pacing::dear_ns;
 constexpr double weigh_s = 1e-9 * pacing::weigh_ns;
 // Beyond it the memory would cost more than it saves, here as there.
@@ -52,7 +51,8 @@ void Paces::weigh(std::int64_t worker) {
   const double rate = static_cast<double>(hand.paced_units) / hand.paced_s;
   gauges.known += hand.rate == 0 ? 1 : 0;
   gauges.sum += rate - std::exchange(hand.rate, rate);
-  now_[static_cast<std::size_t>(worker)] = static_cast<float>(rate * gauges.known / gauges.sum);
+  now_[static_cast<std::size_t>(worker)] =
+      static_cast<float>(pacing::weight_of(rate, gauges.sum, gauges.known));
 }
 
 void Paces::took(std::int64_t worker, const Draw& draw, double seconds) {
@@ -65,11 +65,10 @@ void Paces::took(std::int64_t worker, const Draw& draw, double seconds) {
     hand.units = draw.chunk.size();
     return;
   }
-  const double each_s = seconds / static_cast<double>(draw.chunk.size());
   if (draw.draws == 1 && seconds > dear_s && dear_.size() < most_remembered)
     dear_.push_back({worker, {draw.chunk, seconds}});
-  const double fit = std::min(chunk_s / std::max(each_s, 1e-12), 1e15);
-  hand.most = std::max<std::int64_t>(1, std::min(2 * hand.units, static_cast<std::int64_t>(fit)));
+  const double share = static_cast<double>(hand.units) / static_cast<double>(draw.chunk.size());
+  hand.most = pacing::most_after(hand.units, 1e9 * seconds * share);
 }
 
 std::vector<CostedChunk> Paces::dear() const {
