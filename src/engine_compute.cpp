@@ -7,6 +7,8 @@
 #include "watchdog.hpp"
 
 #include <algorithm>
+#include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -33,6 +35,16 @@ void remember(std::vector<CostedChunk>& dear, const CostedChunk& chunk) {
   dear.pop_back();
 }
 
+/// A thread beside the team.
+std::jthread started(const std::function<void()>& work) {
+  try {
+    return std::jthread(work);
+  } catch (const std::system_error& error) {
+    throw Error(ErrorKind::bad_input,
+                std::string("cannot start a thread beside the workers: ") + error.what());
+  }
+}
+
 bool weighs(Technique technique) {
   return technique == Technique::weighted || technique == Technique::adaptive;
 }
@@ -48,9 +60,11 @@ void Engine::run_team(std::int64_t units, const std::function<void(Worker&)>& wo
   if (timeout_.count() > 0) {
     for (Watch& watch : watches_)
       watch.time_out_after(timeout_);
-    watchdog.emplace(watches_, [this](const StuckTask& stuck) {
-      const auto silence = supply_ ? supply_->hold() : std::unique_lock<std::mutex>();
-      end_job(comm_, options_, stuck);
+    attempt([&] { // no rank may leave the call alone
+      watchdog.emplace(watches_, [this](const StuckTask& stuck) {
+        const auto silence = supply_ ? supply_->hold() : std::unique_lock<std::mutex>();
+        end_job(comm_, options_, stuck);
+      });
     });
   }
   {
@@ -91,13 +105,17 @@ void Engine::compute_supplied(const ChunkSequence& sequence, const Leaves& leave
     std::jthread service;
     try {
       if (comm_.is_leader())
-        service = std::jthread([&] {
-          try {
-            supply_->run();
-          } catch (...) {
-            failure = std::current_exception();
-          }
+        attempt([&] {
+          service = started([&] {
+            try {
+              supply_->run();
+            } catch (...) {
+              failure = std::current_exception();
+            }
+          });
         });
+      if (comm_.is_leader() && !service.joinable())
+        supply_->run(); // the call has failed, which the other nodes are told
       pull_all(Chunks(*supply_, threads()), sequence, leaves, body);
     } catch (...) {
       supply_->give_up();

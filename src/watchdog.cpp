@@ -1,5 +1,6 @@
 #include "watchdog.hpp"
 
+#include "cleave/error.hpp"
 #include "words.hpp"
 
 #include <execinfo.h>
@@ -11,6 +12,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <memory>
+#include <system_error>
 #include <utility>
 
 namespace cleave::detail {
@@ -82,7 +84,12 @@ Watchdog::Watchdog(std::span<const Watch> watches, std::function<void(const Stuc
     : watches_(watches), report_(std::move(report)) {
   void* frame = nullptr;
   backtrace(&frame, 1); // loads what the handler needs
-  watcher_ = std::jthread([this](const std::stop_token& stop) { watch(stop); });
+  try {
+    watcher_ = std::jthread([this](const std::stop_token& stop) { watch(stop); });
+  } catch (const std::system_error& error) {
+    throw Error(ErrorKind::bad_input,
+                std::string("cannot start the thread that watches time-outs: ") + error.what());
+  }
 }
 
 void Watchdog::watch(const std::stop_token& stop) {

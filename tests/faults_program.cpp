@@ -3,6 +3,7 @@
 #include "cleave/executor.hpp"
 #include "cleave/pool.hpp"
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -12,6 +13,7 @@
 #include <exception>
 #include <functional>
 #include <map>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -158,6 +160,28 @@ void exits_at_once() {
   _exit(7);
 }
 
+/// While it lives, no thread can start: no address space has room for the stack of one.
+class NoThreads {
+public:
+  NoThreads() {
+    pthread_getattr_default_np(&before_);
+    pthread_attr_t endless{};
+    pthread_attr_init(&endless);
+    pthread_attr_setstacksize(&endless, std::size_t{1} << 47);
+    pthread_setattr_default_np(&endless);
+    pthread_attr_destroy(&endless);
+  }
+  NoThreads(const NoThreads&) = delete;
+  NoThreads& operator=(const NoThreads&) = delete;
+  ~NoThreads() {
+    pthread_setattr_default_np(&before_);
+    pthread_attr_destroy(&before_);
+  }
+
+private:
+  pthread_attr_t before_{};
+};
+
 // ---- Faults: those that every rank survives throw ----
 
 using Faults = std::map<std::string, std::function<void(Pool&)>>;
@@ -170,6 +194,23 @@ CallOptions dealt_out() {
 template <auto f>
 void map(Pool& pool) {
   (void)pool.map(f, n);
+}
+
+/// A fault in which one rank can start no thread.
+template <class Fault>
+void without_threads(const Pool& pool, Fault fault, int rank = culprit) {
+  std::optional<NoThreads> none;
+  if (pool.comm().rank() == rank)
+    none.emplace();
+  fault();
+}
+
+/// Each rank a node of its own, whose leader has a thread that sees to what the node gets.
+template <int rank>
+void map_on_nodes_without_threads(Pool&) {
+  Pool nodes(MPI_COMM_WORLD, {.threads = 2, .comm = {.ranks_per_node = 1}});
+  without_threads(
+      nodes, [&] { map<identity>(nodes); }, rank);
 }
 
 void map_brittle(Pool& pool, Brittle::When when) {
@@ -317,6 +358,18 @@ const Faults survived = {
      [](Pool& pool) {
        Executor::run(pool, [](Executor&) { throw std::runtime_error("the plan is wrong"); });
      }},
+    {"no_threads",
+     [](Pool& pool) {
+       without_threads(pool, [&] { const Pool other(pool.comm(), {.threads = 4}); });
+     }},
+    {"executor_no_threads",
+     [](Pool& pool) { without_threads(pool, [&] { run_tasks<&identity>(pool); }); }},
+    {"timeout_no_threads",
+     [](Pool& pool) {
+       without_threads(pool, [&] { (void)pool.map(identity, n, {.timeout = timeout}); });
+     }},
+    {"node_no_threads", map_on_nodes_without_threads<culprit>},
+    {"root_no_threads", map_on_nodes_without_threads<0>},
     {"other_n", [](Pool& pool) { (void)pool.map(identity, is_culprit(pool) ? n + 1 : n); }},
     {"other_type",
      [](Pool& pool) {

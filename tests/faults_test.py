@@ -23,6 +23,7 @@ RANKS = 3
 
 # Every rank survives these, with this message on every rank.
 TASK_5 = r"failed_task: (root failed: )?task 5 failed on rank \d \(thread 0, host \S+\): "
+NO_ROOM = ": Resource temporarily unavailable"
 DISAGREE = r"lost_peer: the ranks do not make the same collective call: rank 0 makes call \d+, "
 ON_ALL_RANKS = [
     ("throw", TASK_5 + r"std::runtime_error: five is too much"),
@@ -53,6 +54,11 @@ ON_ALL_RANKS = [
     ("executor_save_result", r"task 0 failed on rank \d .*: std::runtime_error: cannot be saved"),
     ("executor_load_result", r"failed_task: root failed: std::runtime_error: cannot be loaded"),
     ("executor_function", r"failed_task: root failed: std::runtime_error: the plan is wrong"),
+    ("no_threads", r"bad_input: rank 1 \(host \S+\): cannot start 4 threads" + NO_ROOM),
+    ("executor_no_threads", r"bad_input: rank 1 \(host \S+\): cannot start 1 threads" + NO_ROOM),
+    ("timeout_no_threads", r"failed on rank 1 .*: cannot start the thread that watches time-outs" + NO_ROOM),
+    ("node_no_threads", r"failed on rank 1 .*: cannot start a thread beside the workers" + NO_ROOM),
+    ("root_no_threads", r"failed on rank 0 .*: cannot start a thread beside the workers" + NO_ROOM),
     ("other_n", DISAGREE + r"map of 12 tasks, but rank 1 makes call \d+, map of 13 tasks"),
     ("other_type", DISAGREE + r"map of 12 tasks, with types.* that differ between ranks"),
     ("other_call", DISAGREE + r"map of 12 tasks, but rank 1 makes call \d+, from_root"),
