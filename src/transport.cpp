@@ -5,7 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <span>
 #include <utility>
+#include <vector>
 
 namespace cleave {
 
@@ -23,8 +26,12 @@ void Transport::settle(int rank, Ranks ranks) {
     members.push_back({rank_name(r, ranks_.host[i], ranks_.pid[i]), ranks_.pid[i]});
   }
   NodeWindow memory = window(Meeting::bytes_for(static_cast<int>(node_ranks_.size())));
-  if (memory.bytes().empty())
-    throw Error(ErrorKind::io, "the ranks of host " + ranks_.host[static_cast<std::size_t>(rank)] +
+  const std::byte mine{memory.bytes().empty()}; // on one node, perhaps: all must hear of it
+  std::vector<std::byte> refused(ranks_.node.size());
+  all_gather(std::span(&mine, 1), refused.data());
+  const auto first = std::ranges::find(refused, std::byte{1}) - refused.begin();
+  if (first != std::ssize(refused))
+    throw Error(ErrorKind::io, "the ranks of host " + ranks_.host[static_cast<std::size_t>(first)] +
                                    " cannot share memory: neither memfd through /proc nor another "
                                    "way is permitted here");
   const auto place = std::ranges::find(node_ranks_, rank) - node_ranks_.begin();

@@ -3,16 +3,23 @@
 #include "cleave/executor.hpp"
 #include "cleave/pool.hpp"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <functional>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -213,6 +220,50 @@ void map_on_nodes_without_threads(Pool&) {
       nodes, [&] { map<identity>(nodes); }, rank);
 }
 
+/// From now on the kernel refuses this process a system call.
+void refuse(unsigned call) {
+  sock_filter filter[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
+                          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+                          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  const sock_fprog program = {std::size(filter), filter};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+    throw std::runtime_error("the kernel has no such filter");
+}
+
+/// Inputs, results and a reduction on this pool are right.
+void expect_right(Pool& pool, const CallOptions& options) {
+  constexpr std::int64_t many = 100'000;
+  std::vector<std::int64_t> inputs(pool.is_root() ? many : 0);
+  std::iota(inputs.begin(), inputs.end(), 0);
+  const auto same = pool.map([](std::int64_t x) { return x; }, inputs, options);
+  const auto sum = pool.map_reduce(identity, many, std::plus<>(), std::int64_t{0});
+  if (same != inputs || sum != many * (many - 1) / 2)
+    throw Error(ErrorKind::wrong_answer, "the answer is wrong");
+}
+
+/// One rank may not read root's memory.
+void compute_without_direct_memory(Pool& pool) {
+  if (is_culprit(pool))
+    refuse(SYS_process_vm_readv);
+  for (const char* schedule : {"auto", "block", "cyclic,64", "dynamic,64", "guided"}) {
+    Pool other(pool.comm(), {.threads = 2, .schedule = Schedule::parse(schedule)});
+    if (other.data_path() != "window")
+      throw Error(ErrorKind::wrong_answer, "data travel by way of " + other.data_path());
+    expect_right(other, {});
+  }
+}
+
+/// The same, from now on.
+void lose_direct_memory(Pool& pool) {
+  if (pool.data_path() != "direct")
+    throw Error(ErrorKind::wrong_answer, "data travel by way of " + pool.data_path());
+  if (is_culprit(pool))
+    refuse(SYS_process_vm_readv);
+  expect_right(pool, dealt_out());
+}
+
 void map_brittle(Pool& pool, Brittle::When when) {
   (void)pool.map(takes, std::vector<Brittle>(n, Brittle{.breaks = when}), dealt_out());
 }
@@ -370,6 +421,21 @@ const Faults survived = {
      }},
     {"node_no_threads", map_on_nodes_without_threads<culprit>},
     {"root_no_threads", map_on_nodes_without_threads<0>},
+    {"no_direct_memory", compute_without_direct_memory},
+    {"lost_direct_memory", lose_direct_memory},
+    {"no_node_memory",
+     [](Pool& pool) {
+       if (is_culprit(pool)) // a node's leader, each rank being a node
+         refuse(SYS_memfd_create);
+       const Pool nodes(MPI_COMM_WORLD, {.threads = 1, .comm = {.ranks_per_node = 1}});
+     }},
+    {"no_node_memory_for_more",
+     [](Pool&) {
+       Pool nodes(MPI_COMM_WORLD, {.threads = 1, .comm = {.ranks_per_node = 1}});
+       if (is_culprit(nodes))
+         refuse(SYS_memfd_create);
+       expect_right(nodes, {});
+     }},
     {"other_n", [](Pool& pool) { (void)pool.map(identity, is_culprit(pool) ? n + 1 : n); }},
     {"other_type",
      [](Pool& pool) {

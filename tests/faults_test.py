@@ -142,6 +142,23 @@ class Survived(unittest.TestCase):
                     self.assertRegex(output, rf"(?m)^\[rank {rank}\] {name}: .*{message}")
 
 
+    def test_what_the_kernel_refuses(self):
+        """For good: a process that was refused something goes on without it."""
+        no_memory = r"io: the ranks of host \S+ cannot share memory: neither memfd through /proc nor another way"
+        for name, message in [
+            ("no_direct_memory", r"nothing was thrown"),
+            ("lost_direct_memory", r"failed on rank 1 .*: the kernel no longer lets this rank read the root's memory"),
+            ("no_node_memory", no_memory),
+            ("no_node_memory_for_more", r"io: no room for \d+ MiB of memory shared by the node"),
+        ]:
+            job = launch(FAULTS, name)
+            output = output_within(20, job)
+            self.assertEqual(job.returncode, 0, output)
+            for rank in range(RANKS):
+                with self.subTest(fault=name, rank=rank):
+                    self.assertRegex(output, rf"(?m)^\[rank {rank}\] {name}: .*{message}")
+
+
 class Fatal(unittest.TestCase):
     def test_the_job_ends_and_names_the_rank(self):
         for name, status, message in END_THE_JOB:
