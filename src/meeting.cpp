@@ -131,8 +131,11 @@ void Meeting::wait(std::atomic<std::uint32_t>& word, std::atomic<std::uint32_t>&
       say_left(whom, "it makes no more calls");
     if (listen_)
       listen_();
-    if (const auto gone = round_lost(); gone && !ready())
+    if (const auto gone = round_lost(); gone && !ready()) {
+      if (listen_ && leader_has_ended()) // which cannot tell the other nodes
+        listen_();
       throw *gone;
+    }
     name_absent(since, [&] {
       return members_[static_cast<std::size_t>(whom)].name +
              (place_ == 0 ? "" : " or a rank that it waits for");
@@ -234,6 +237,10 @@ std::optional<Departure> Meeting::departure() const {
   Departure departure = gate_->departure;
   departure.missed = gate_->missed.load();
   return departure;
+}
+
+bool Meeting::leader_has_ended() const noexcept {
+  return gate_->left.load() == 1 && gate_->departure.silent != 0;
 }
 
 bool Meeting::left_silently() const noexcept {

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <thread>
 #include <utility>
 
 namespace cleave {
@@ -63,16 +64,22 @@ Departures::Departures(MPI_Comm parent, const std::vector<int>& nodes)
   for (std::size_t r = 0; r < nodes.size(); ++r)
     if (std::cmp_equal(nodes[r], leaders_.size())) // nodes are numbered by their first rank
       leaders_.push_back(static_cast<int>(r));
+  own_leader_ = leaders_[static_cast<std::size_t>(nodes[static_cast<std::size_t>(rank())])];
   connect();
 }
 
 Departures::Departures(const Departures& other)
-    : post_(other.post_), number_(post_->comms++), leaders_(other.leaders_) {}
+    : post_(other.post_), number_(post_->comms++), leaders_(other.leaders_),
+      own_leader_(other.own_leader_) {}
+
+int Departures::rank() const {
+  return post_->comm.rank();
+}
 
 /// Who has left makes no more calls on MPI, perhaps, and a first message is not on its way until
 /// both ends have made some.
 void Departures::connect() const {
-  const auto own = std::ranges::find(leaders_, post_->comm.rank()) - leaders_.begin();
+  const auto own = std::ranges::find(leaders_, rank()) - leaders_.begin();
   const auto count = static_cast<std::ptrdiff_t>(leaders_.size());
   if (own == count)
     return;
@@ -100,13 +107,26 @@ void Departures::exchange(Meeting& meeting) noexcept {
 void Departures::tell(const Departure& departure) {
   told_ = departure.missed;
   const Letter& letter = post_->sent.emplace_back(Letter{.comm = number_, .departure = departure});
-  for (const int leader : leaders_) {
-    if (leader == post_->comm.rank())
-      continue;
-    MPI_Request request = MPI_REQUEST_NULL;
-    if (MPI_Isend(&letter, sizeof letter, MPI_BYTE, leader, tag_of(number_), post_->comm,
-                  &request) == MPI_SUCCESS) // else its process has ended, perhaps
+  std::vector<MPI_Request> requests;
+  for (const int leader : leaders_)
+    if (leader != own_leader_)
+      MPI_Isend(&letter, sizeof letter, MPI_BYTE, leader, tag_of(number_), post_->comm,
+                &requests.emplace_back(MPI_REQUEST_NULL)); // fails where its process has ended
+  if (rank() != own_leader_)
+    deliver(requests);
+  for (MPI_Request& request : requests)
+    if (request != MPI_REQUEST_NULL)
       MPI_Request_free(&request);
+}
+
+/// Of a rank that is no leader, and has no connection to them yet: these need its help.
+void Departures::deliver(std::vector<MPI_Request>& requests) {
+  const auto deadline = Clock::now() + longest_sleep;
+  int done = 0;
+  while (done == 0 && Clock::now() < deadline) {
+    BOOST_MPI_CHECK_RESULT(MPI_Testall, (static_cast<int>(requests.size()), requests.data(), &done,
+                                         MPI_STATUSES_IGNORE));
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 }
 

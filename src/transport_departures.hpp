@@ -28,7 +28,8 @@ public:
   Departures& operator=(const Departures&) = delete;
   ~Departures() = default;
 
-  /// Tells, and is told. Best effort; for a leader's thread while no other makes calls on MPI.
+  /// Tells, and is told. Best effort; for a thread of the leader, or of who tells in its stead once
+  /// its process has ended, while no other makes calls on MPI.
   void exchange(Meeting& meeting) noexcept;
 
 private:
@@ -36,11 +37,14 @@ private:
   [[nodiscard]] static std::shared_ptr<Post> post_of(MPI_Comm parent);
   void connect() const;
   void tell(const Departure& departure);
+  static void deliver(std::vector<MPI_Request>& requests);
+  [[nodiscard]] int rank() const;
   void listen(Meeting& meeting);
 
   std::shared_ptr<Post> post_;
   std::uint64_t number_; // of the Comm, among those of its parent
   std::vector<int> leaders_;
+  int own_leader_ = 0;                                             // of this rank's node
   std::uint32_t told_ = std::numeric_limits<std::uint32_t>::max(); // the first round missed
   std::chrono::steady_clock::time_point listened_{};
 };

@@ -273,7 +273,7 @@ public:
   [[nodiscard]] bool one_process() const noexcept override { return false; }
 
   void exchange_departures() noexcept override {
-    if (departures_ && node_.rank() == 0)
+    if (departures_ && (node_.rank() == 0 || meeting().leader_has_ended()))
       departures_->exchange(meeting());
   }
 
@@ -293,7 +293,7 @@ private:
 
   void begin() {
     kept_ = std::make_unique<Kept>(Kept{.world = world_, .node = node_, .leaders = leaders_});
-    if (departures_ && node_.rank() == 0)
+    if (departures_)
       meeting().listen_by([this] { exchange_departures(); });
   }
 

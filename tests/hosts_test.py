@@ -38,15 +38,15 @@ class Hosts(unittest.TestCase):
             subprocess.run, [HOSTS, "down"], env=cls.environment, timeout=30, check=True
         )
 
-    def launch(self, nodes, *command, status=0, quiet=("-q",)):
+    def launch(self, nodes, *command, status=0, launcher=("mpirun", "-q")):
         layout = LAYOUTS[nodes]
         ranks = sum(int(host.split(":")[1]) for host in layout.split(","))
-        launcher = ["mpirun", *quiet, "-n", str(ranks), "--host", layout]
         run = subprocess.run(
-            [HOSTS, "run", *launcher, *command],
+            [HOSTS, "run", *launcher, "-n", str(ranks), "--host", layout, *command],
             env=self.environment, capture_output=True, text=True, timeout=150, cwd=SHARED,
         )
-        self.assertEqual(run.returncode, status, run.stdout + run.stderr)
+        if status is not None:
+            self.assertEqual(run.returncode, status, run.stdout + run.stderr)
         return run
 
     def test_the_pool_keeps_its_promises(self):
@@ -97,11 +97,22 @@ class Hosts(unittest.TestCase):
         for fault, status in [("kill", killed), ("exit", left), ("kill_between", killed), ("exit_between", left),
                               ("executor_kill", killed), ("executor_exit", left)]:
             with self.subTest(fault=fault):
-                said = self.launch(3, FAULTS, fault, status=status, quiet=()).stderr
+                said = self.launch(3, FAULTS, fault, status=status, launcher=("mpirun",)).stderr
                 end = time.monotonic()
                 self.assertRegex(said, r"process rank 1 with PID \d+ on\s+node h2 exit(ed on signal 9|ing improperly)")
                 began = float(re.search(r"\[fault at (\S+) s\]", said)[1])
                 self.assertLess(end - began, 5)
+
+    def test_a_leader_that_is_killed_is_named_where_the_launcher_leaves_the_others_alone(self):
+        """By its node's other rank. This mpirun would not end, even when all ranks have."""
+        launcher = ("timeout", "15", "mpirun", "--enable-recovery")
+        for fault in ("kill_between", "executor_kill"):
+            said = self.launch(3, FAULTS, fault, status=None, launcher=launcher).stderr
+            for rank in (0, 2, 3):
+                with self.subTest(fault=fault, rank=rank):
+                    self.assertRegex(
+                        said, rf"\[rank {rank}\] {fault}: rank 1 \(host h2, pid \d+\) has left: its process has ended"
+                    )
 
     def test_who_leaves_is_named_on_every_node(self):
         faults = [f"rank_{rank}_leaves" for rank in range(3)] # 0 and 1 lead their nodes
