@@ -7,8 +7,6 @@
 #include "words.hpp"
 
 #include <cstdio>
-#include <filesystem>
-#include <new>
 #include <utility>
 
 namespace cleave::detail {
@@ -34,20 +32,11 @@ TaskFailure get_failure(Unpacker& from) {
   return failure;
 }
 
-/// Any exception as the Error that it is told as.
 std::vector<std::byte> packed_failure(const std::exception_ptr& failure) {
   try {
     std::rethrow_exception(failure);
-  } catch (const Error& error) {
-    return packed(error);
-  } catch (const std::bad_alloc&) {
-    return packed({ErrorKind::io, "out of memory; use more nodes or a smaller problem"});
-  } catch (const std::filesystem::filesystem_error& error) {
-    return packed(refusal(error));
   } catch (...) {
-    const Thrown thrown = current_exception_words();
-    return packed({ErrorKind::failed_task,
-                   thrown.what.empty() ? thrown.type : thrown.type + ": " + thrown.what});
+    return packed(current_error());
   }
 }
 

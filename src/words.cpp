@@ -6,7 +6,9 @@
 #include <cstddef>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <memory>
+#include <new>
 #include <numeric>
 #include <typeinfo>
 
@@ -32,6 +34,14 @@ std::size_t distance(std::string_view a, std::string_view b) {
 /// @param type nothing: thrown by another language
 std::string name_of(const std::type_info* type) {
   return type == nullptr ? "an exception of an unknown type" : demangled(type->name());
+}
+
+Error refusal(const std::filesystem::filesystem_error& failure) {
+  constexpr std::size_t most = 200; // of a name: whoever reads it has to find the reason, too
+  std::string name = failure.path1().string();
+  if (name.size() > most)
+    name = name.substr(0, most) + "...";
+  return {ErrorKind::bad_input, "cannot be looked up: " + failure.code().message(), {name, 0, ""}};
 }
 
 } // namespace
@@ -73,14 +83,6 @@ std::string nearest(std::string_view unknown, const std::vector<std::string>& na
   return best;
 }
 
-Error refusal(const std::filesystem::filesystem_error& failure) {
-  constexpr std::size_t most = 200; // of a name: whoever reads it has to find the reason, too
-  std::string name = failure.path1().string();
-  if (name.size() > most)
-    name = name.substr(0, most) + "...";
-  return {ErrorKind::bad_input, "cannot be looked up: " + failure.code().message(), {name, 0, ""}};
-}
-
 std::string unknown_name(std::string_view what, std::string_view unknown,
                          const std::vector<std::string>& names) {
   std::string text = "unknown " + std::string(what) + " " + in_quotes(unknown) + "; ";
@@ -97,6 +99,22 @@ Thrown current_exception_words() {
     return {name_of(&typeid(error)), what == nullptr ? "" : what};
   } catch (...) {
     return {name_of(abi::__cxa_current_exception_type()), ""};
+  }
+}
+
+Error current_error() {
+  try {
+    throw;
+  } catch (const Error& error) {
+    return error;
+  } catch (const std::bad_alloc&) {
+    return {ErrorKind::io, "out of memory; use more nodes or a smaller problem"};
+  } catch (const std::filesystem::filesystem_error& error) {
+    return refusal(error);
+  } catch (...) {
+    const Thrown thrown = current_exception_words();
+    return {ErrorKind::failed_task,
+            thrown.what.empty() ? thrown.type : thrown.type + ": " + thrown.what};
   }
 }
 

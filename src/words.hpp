@@ -4,7 +4,6 @@
 
 #include "cleave/error.hpp"
 
-#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,9 +35,10 @@ struct Thrown {
 /// Of the exception that is being handled. Local, thread-safe.
 [[nodiscard]] Thrown current_exception_words();
 
-/// The Error for a name that the file system cannot look up, one that is too long or lies where
-/// this user may not look, say. Local, thread-safe.
-[[nodiscard]] Error refusal(const std::filesystem::filesystem_error& failure);
+/// The exception that is being handled as the Error that it is told as. A name that the file system
+/// cannot look up, as it is too long or lies where this user may not look, is bad input. Local,
+/// thread-safe.
+[[nodiscard]] Error current_error();
 
 /// `unknown WHAT "X"; did you mean "Y"? known: ...`. Local, thread-safe.
 [[nodiscard]] std::string unknown_name(std::string_view what, std::string_view unknown,

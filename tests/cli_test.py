@@ -741,13 +741,13 @@ class Failures(Case):
         run = self.failure("task", "--json")
         self.assertEqual(json.loads(run.stdout)["error"]["kind"], "failed_task")
         run = self.failure("silent", "--json")
-        self.assertEqual(json.loads(run.stdout)["error"]["message"], "only the last rank sees this")
+        self.assertEqual(json.loads(run.stdout)["error"]["message"], "std::runtime_error: only the last rank sees this")
 
     def test_one_rank_that_throws(self):
-        self.assertIn("on rank 2: only the last rank sees this", self.failure("last_rank").stderr)
+        self.assertIn("on rank 2: std::runtime_error: only the last rank sees this", self.failure("last_rank").stderr)
 
     def test_one_rank_that_throws_while_the_others_are_busy(self):
-        self.assertIn("on rank 2: only the last rank sees this", self.failure("silent").stderr)
+        self.assertIn("on rank 2: std::runtime_error: only the last rank sees this", self.failure("silent").stderr)
 
     def test_terminate_names_the_rank(self):
         self.assertIn("rank 2 terminated: thrown where nobody catches",
@@ -755,7 +755,7 @@ class Failures(Case):
 
     def test_one_rank_tells_even_where_mpirun_gives_the_others_time(self):
         for workload, options, told in [
-                ("silent", (), "only the last rank sees this"),
+                ("silent", (), "std::runtime_error: only the last rank sees this"),
                 ("endless", ("--task-timeout", "0.1"),
                  r"task 5 on rank \d \(thread 0, host \S+\) ignores its time-out of 0.1 s.* It is in\n")]:
             run = self.start("run", workload, *options, "--threads", "1", "--json", ranks=3, program=FAULTY)

@@ -23,33 +23,14 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <filesystem>
 #include <functional>
 #include <memory>
-#include <new>
 #include <string>
 #include <thread>
 
 namespace cleave {
 namespace app {
 namespace {
-
-// Any exception as an Error, so that main has one kind of failure to end by.
-Error current_error() {
-  try {
-    throw;
-  } catch (const Error& error) {
-    return error;
-  } catch (const std::bad_alloc&) {
-    return {ErrorKind::io, "out of memory; use more nodes or a smaller problem"};
-  } catch (const std::filesystem::filesystem_error& error) {
-    return refusal(error);
-  } catch (const std::exception& error) {
-    return {ErrorKind::failed_task, error.what()};
-  } catch (...) {
-    return {ErrorKind::failed_task, "an exception of an unknown type"};
-  }
-}
 
 // Log lines with their rank, on standard error.
 class Log {
