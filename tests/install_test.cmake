@@ -11,10 +11,12 @@ file(REMOVE_RECURSE ${WORK})
 if(MODE STREQUAL "find_package")
   run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/prefix)
   set(from -DCMAKE_PREFIX_PATH=${WORK}/prefix)
+  set(type Release)
 else()
   set(from -DCLEAVE_SOURCE_DIR=${SOURCE} -DCMAKE_UNITY_BUILD=ON) # to be done sooner
+  set(type Debug) # as well
 endif()
-run(${CMAKE_COMMAND} -G Ninja -S ${SOURCE}/tests/install -B ${WORK}/build -DCMAKE_BUILD_TYPE=Release
+run(${CMAKE_COMMAND} -G Ninja -S ${SOURCE}/tests/install -B ${WORK}/build -DCMAKE_BUILD_TYPE=${type}
   -DCMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER} ${from})
 run(${CMAKE_COMMAND} --build ${WORK}/build)
 
