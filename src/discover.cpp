@@ -27,8 +27,9 @@ std::string text_of(const Report& report) {
   out << report.threads << ' ' << facts.under_mpirun << ' ' << facts.under_slurm << ' '
       << facts.slurm_cpus_per_task << ' ' << facts.openmp_threads << ' ' << facts.openblas_threads
       << ' ' << facts.slurm.job << ' ' << facts.slurm.nodes << ' ' << facts.slurm.tasks << ' '
-      << facts.slurm.cpus << ' ' << facts.slurm.components << ' ' << facts.slurm.tasks_around_mpirun
-      << ' ' << facts.slurm.memory_mib << ' ' << cpu_list(report.cpus) << ' ' << report.has_machine;
+      << facts.slurm.cpus << ' ' << facts.slurm.components << ' ' << facts.slurm.components_cpus
+      << ' ' << facts.slurm.tasks_around_mpirun << ' ' << facts.slurm.memory_mib << ' '
+      << cpu_list(report.cpus) << ' ' << report.has_machine;
   if (report.has_machine) {
     const NodePlace& place = report.machine.place;
     out << ' ' << place.cores << ' ' << place.cpus << ' ' << place.sockets << ' '
@@ -48,7 +49,8 @@ Report report_of(const std::string& text) {
   in >> report.threads >> facts.under_mpirun >> facts.under_slurm >> facts.slurm_cpus_per_task >>
       facts.openmp_threads >> facts.openblas_threads >> facts.slurm.job >> facts.slurm.nodes >>
       facts.slurm.tasks >> facts.slurm.cpus >> facts.slurm.components >>
-      facts.slurm.tasks_around_mpirun >> facts.slurm.memory_mib >> cpus >> report.has_machine;
+      facts.slurm.components_cpus >> facts.slurm.tasks_around_mpirun >> facts.slurm.memory_mib >>
+      cpus >> report.has_machine;
   report.cpus = parse_cpu_list(cpus);
   if (report.has_machine) {
     NodePlace& place = report.machine.place;

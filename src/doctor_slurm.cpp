@@ -38,9 +38,12 @@ void find_lost_cpus(const Layout& layout, std::vector<Finding>& found) {
                      "srun --mpi=pmix -c $SLURM_CPUS_PER_TASK --cpu-bind=cores PROGRAM"});
 }
 
-/// CPUs of the job that nobody computes on, as when a launcher was forgotten.
+/// CPUs of the job that nobody computes on, as when a launcher was forgotten. An mpirun within a
+/// step of srun is left to find_nested_launchers(), since no more ranks would find a place there.
 void find_idle_cpus(const Layout& layout, std::vector<Finding>& found) {
   const SlurmFacts& slurm = layout.facts().slurm;
+  if (slurm.tasks_around_mpirun > 0)
+    return;
   const int each = cpus_of_core(layout);
   const int used = layout.workers() * each;
   if (slurm.cpus <= used)
@@ -60,22 +63,32 @@ void find_idle_cpus(const Layout& layout, std::vector<Finding>& found) {
 }
 
 void find_lost_components(const Layout& layout, std::vector<Finding>& found) {
-  const int components = layout.facts().slurm.components;
-  if (components < 2 || !layout.facts().under_mpirun)
+  const SlurmFacts& slurm = layout.facts().slurm;
+  const int components = slurm.components;
+  const bool by_mpirun = layout.facts().under_mpirun;
+  if (components < 2 || (!by_mpirun && slurm.cpus >= slurm.components_cpus))
     return;
   found.push_back({Severity::warning,
                    "this is a heterogeneous job of " + counted(components, "component") +
-                       ", and mpirun uses the first alone",
+                       (by_mpirun ? ", and mpirun uses the first alone"
+                                  : " with " + counted(slurm.components_cpus, "CPU") +
+                                        ", of which srun has " + std::to_string(slurm.cpus) +
+                                        ": without --het-group it uses the first alone"),
                    "srun --mpi=pmix --het-group=0-" + std::to_string(components - 1) + " PROGRAM"});
 }
 
 void find_nested_launchers(const Layout& layout, std::vector<Finding>& found) {
-  const int tasks = layout.facts().slurm.tasks_around_mpirun;
-  if (tasks < 2)
+  const SlurmFacts& slurm = layout.facts().slurm;
+  const int tasks = slurm.tasks_around_mpirun;
+  const bool starved = slurm.cpus > layout.workers() * cpus_of_core(layout);
+  if (tasks == 0 || (tasks == 1 && !starved))
     return;
   found.push_back({Severity::warning,
-                   "srun has started mpirun itself " + std::to_string(tasks) +
-                       " times: each of them does the whole job",
+                   tasks > 1 ? "srun has started mpirun itself " + std::to_string(tasks) +
+                                   " times: each of them does the whole job"
+                             : "mpirun is in a step of srun, and has no more than that: " +
+                                   counted(layout.workers(), "worker") + " for the " +
+                                   counted(slurm.cpus, "CPU") + " of the Slurm job",
                    "mpirun -q PROGRAM (without srun before it), or srun --mpi=pmix PROGRAM"});
 }
 

@@ -138,8 +138,8 @@ private:
   pid_t pid_ = 0;
 };
 
-std::string text_in(const char* name) {
-  const char* text = std::getenv(name);
+std::string text_in(const std::string& name) {
+  const char* text = std::getenv(name.c_str());
   return text == nullptr ? "" : text;
 }
 
@@ -172,6 +172,21 @@ std::optional<std::int64_t> cpus_of_part(std::string_view part) {
   };
   return sensible(nodes) && sensible(each) ? std::optional(*nodes * *each) : std::nullopt;
 }
+
+// Of all components of a heterogeneous job; 0 where it is not told of each.
+int cpus_of_components(int components) {
+  std::int64_t cpus = 0;
+  for (int i = 0; i < components; ++i) {
+    const int more = slurm_cpus(text_in("SLURM_JOB_CPUS_PER_NODE_HET_GROUP_" + std::to_string(i)));
+    if (more == 0)
+      return 0;
+    cpus = std::min(cpus + more, most_counted);
+  }
+  return static_cast<int>(cpus);
+}
+
+// That of salloc's own shell (SLURM_INTERACTIVE_STEP), where mpirun has all of the job.
+constexpr std::int64_t interactive_step = 0xfffffffa;
 
 // Not by a daemon of mpirun on another node, which is in a step of its own.
 bool started_by_mpirun() {
@@ -215,7 +230,8 @@ SlurmFacts slurm_facts() {
   facts.tasks = count_in("SLURM_NTASKS");
   facts.cpus = slurm_cpus(text_in("SLURM_JOB_CPUS_PER_NODE"));
   facts.components = count_in("SLURM_HET_SIZE");
-  if (started_by_mpirun())
+  facts.components_cpus = cpus_of_components(facts.components);
+  if (started_by_mpirun() && whole_number(text_in("SLURM_STEP_ID")) != interactive_step)
     facts.tasks_around_mpirun = count_in("SLURM_STEP_NUM_TASKS");
   facts.memory_mib = count_in("SLURM_MEM_PER_NODE");
   if (facts.memory_mib == 0)

@@ -253,17 +253,32 @@ TEST(Doctor, FindsComponentsThatMpirunDoesNotUse) {
   const Layout by_mpirun_alone({node(2)}, {rank({0}), rank({1})}, facts);
   EXPECT_THAT(diagnosis(by_mpirun_alone), HasSubstr("a heterogeneous job of 3 components"));
   EXPECT_THAT(diagnosis(by_mpirun_alone), HasSubstr("srun --mpi=pmix --het-group=0-2 PROGRAM"));
-  facts.under_mpirun = false;
+}
+
+TEST(Doctor, FindsComponentsThatSrunDoesNotUse) {
+  LaunchFacts facts{.under_slurm = true};
+  facts.slurm = {.job = 17, .cpus = 2, .components = 2, .components_cpus = 6};
+  const std::string text = diagnosis({{node(2)}, {rank({0}), rank({1})}, facts});
+  EXPECT_THAT(text, HasSubstr("2 components with 6 CPUs, of which srun has 2"));
+  EXPECT_THAT(text, HasSubstr("srun --mpi=pmix --het-group=0-1 PROGRAM"));
+  facts.slurm.components_cpus = 2;
+  EXPECT_THAT(diagnosis({{node(2)}, {rank({0}), rank({1})}, facts}), IsEmpty());
+  facts.slurm.components_cpus = 0; // not told
   EXPECT_THAT(diagnosis({{node(2)}, {rank({0}), rank({1})}, facts}), IsEmpty());
 }
 
 TEST(Doctor, FindsSrunAroundMpirun) {
   LaunchFacts facts{.under_mpirun = true, .under_slurm = true};
-  facts.slurm = {.job = 17, .tasks_around_mpirun = 4};
-  EXPECT_THAT(diagnosis({{node(2)}, {rank({0}), rank({1})}, facts}),
-              HasSubstr("warning: srun has started mpirun itself 4 times"));
-  facts.slurm.tasks_around_mpirun = 1; // srun --pty bash, for one
-  EXPECT_THAT(diagnosis({{node(2)}, {rank({0}), rank({1})}, facts}), IsEmpty());
+  facts.slurm = {.job = 17, .cpus = 4, .tasks_around_mpirun = 4};
+  const auto text = [&facts] { return diagnosis({{node(2)}, {rank({0}), rank({1})}, facts}); };
+  EXPECT_THAT(text(), HasSubstr("warning: srun has started mpirun itself 4 times"));
+  EXPECT_EQ(text().find("idle"), std::string::npos) << "one mend for both:\n" << text();
+  facts.slurm.tasks_around_mpirun = 1;
+  EXPECT_THAT(text(), HasSubstr("warning: mpirun is in a step of srun, and has no more than that: "
+                                "2 workers for the 4 CPUs of the Slurm job"));
+  EXPECT_EQ(text().find("idle"), std::string::npos) << "one mend for both:\n" << text();
+  facts.slurm.cpus = 2; // srun --pty bash, for one
+  EXPECT_THAT(text(), IsEmpty());
 }
 
 TEST(Doctor, FindsTooLittleMemoryAndTime) {

@@ -137,10 +137,15 @@ TEST(SlurmCpus, AreThoseOfAllNodes) {
 
 TEST_F(InAJob, ItsFactsAreRead) {
   const std::map<std::string, std::string> variables = {
-      {"SLURM_JOB_NUM_NODES", "2"},         {"SLURM_NTASKS", "4"},
-      {"SLURM_JOB_CPUS_PER_NODE", "4(x2)"}, {"SLURM_STEP_NUM_TASKS", "2"},
-      {"SLURM_MEM_PER_CPU", "100"},         {"SLURM_CPUS_ON_NODE", "4"},
-      {"SLURM_HET_SIZE", "nonsense"}};
+      {"SLURM_JOB_NUM_NODES", "2"},
+      {"SLURM_NTASKS", "4"},
+      {"SLURM_JOB_CPUS_PER_NODE", "4(x2)"},
+      {"SLURM_STEP_NUM_TASKS", "2"},
+      {"SLURM_MEM_PER_CPU", "100"},
+      {"SLURM_CPUS_ON_NODE", "4"},
+      {"SLURM_HET_SIZE", "2"},
+      {"SLURM_JOB_CPUS_PER_NODE_HET_GROUP_0", "4(x2)"},
+      {"SLURM_JOB_CPUS_PER_NODE_HET_GROUP_1", "1"}};
   for (const auto& [name, text] : variables)
     setenv(name.c_str(), text.c_str(), 1);
   const SlurmFacts facts = slurm_facts();
@@ -148,9 +153,14 @@ TEST_F(InAJob, ItsFactsAreRead) {
   EXPECT_EQ(facts.nodes, 2);
   EXPECT_EQ(facts.tasks, 4);
   EXPECT_EQ(facts.cpus, 8);
-  EXPECT_EQ(facts.components, 0);
+  EXPECT_EQ(facts.components, 2);
+  EXPECT_EQ(facts.components_cpus, 9);
   EXPECT_EQ(facts.tasks_around_mpirun, 0) << "mpirun has not started this test";
   EXPECT_EQ(facts.memory_mib, 400);
+  setenv("SLURM_HET_SIZE", "3", 1);
+  EXPECT_EQ(slurm_facts().components_cpus, 0) << "of the third it is not told";
+  setenv("SLURM_HET_SIZE", "nonsense", 1);
+  EXPECT_EQ(slurm_facts().components, 0);
   setenv("SLURM_MEM_PER_NODE", "900", 1);
   EXPECT_EQ(slurm_facts().memory_mib, 900);
   unsetenv("SLURM_MEM_PER_NODE");

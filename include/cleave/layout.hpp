@@ -38,6 +38,7 @@ struct SlurmFacts {
   int tasks = 0;               ///< of the job, or of the step of srun that the ranks are
   int cpus = 0;                ///< of the job, on all its nodes together
   int components = 0;          ///< of a heterogeneous job
+  int components_cpus = 0;     ///< of all of those; `cpus` are those that the launcher has
   int tasks_around_mpirun = 0; ///< of the step of srun that mpirun itself is in
   std::int64_t memory_mib = 0; ///< that the job may use on the root's node
 };
@@ -109,10 +110,10 @@ struct Circumstances {
 /// Warnings: more workers than cores; threads that share cores because the launcher bound their
 /// rank; ranks that share cores; a quota that the workers exceed; foreign thread pools
 /// (OMP_NUM_THREADS, OPENBLAS_NUM_THREADS) that together exceed the cores; unlike nodes. In a Slurm
-/// job: ranks that got fewer CPUs than a task has; fewer workers than tasks; components that mpirun
-/// does not use; mpirun started several times by srun; too little memory or time.
-/// Notes: ranks that are not bound; cores that no rank may use; a quota below the cores; a small
-/// /dev/shm. What cannot be seen from inside a job, N singletons, is Session's to refuse.
+/// job: ranks that got fewer CPUs than a task has; fewer workers than tasks; components that the
+/// launcher does not use; mpirun within a step of srun; too little memory or time. Notes: ranks
+/// that are not bound; cores that no rank may use; a quota below the cores; a small /dev/shm. What
+/// cannot be seen from inside a job, N singletons, is Session's to refuse.
 [[nodiscard]] std::vector<Finding> findings(const Layout& layout,
                                             const Circumstances& circumstances = {});
 
