@@ -145,6 +145,7 @@ class Case(unittest.TestCase):
         "test_slurmd_is_killed": [(f"Slurm: kill -9 of a node's slurmd: {kind}", SLURMD_KILLS)
                                   for kind in ("run", "map with checkpoint", "farm", "study")],
         "test_nodes_fail": [("Slurm: node crash", 1), ("Slurm: node cut off the network", 1)],
+        "test_a_node_that_comes_back_ends_a_launch_of_a_study": [("Slurm: node back during a later attempt", 1)],
     }
 
     def run(self, result=None):
@@ -596,6 +597,24 @@ class Ends(Case):
         tasks = sorted(int(line.split("\t")[0]) for line in log.read_text().splitlines()[1:])
         self.assertEqual(tasks, list(range(1, 301)))
         self.assertFalse(later.exists())
+        self.await_all_idle()
+
+    def test_a_node_that_comes_back_ends_a_launch_of_a_study(self):
+        """Slurm ends the step of the earlier attempt there by its number, which a launch of the later one has."""
+        self.write("waits.toml", WAITS.format(n=120)) # a launch takes 15 s
+        job = self.submit("slurm/study.sh", "strong", "waits.toml", "--only", "ranks=4")
+        cut = self.nodes_of(self.await_running(job))[1]
+        points = self.folder / f"results/waits-strong-j{job}/points"
+        self.until(lambda: list(points.glob("*.2.h5")), 60) # the second launch is under way, step 1
+        self.on_cluster("cut", cut)
+        self.await_running(job, 90, restarts="1")
+        self.until(lambda: list(points.glob("*.3.h5"))) # step 1 again, behind one that does nothing
+        self.on_cluster("heal", cut)
+        self.on(cut, "pkill", "-9", "-x", "slurmd") # a new one tells at once of the step, the old one within 20 s
+        self.on_cluster("restart", cut)
+        self.assertEqual(self.ended(job, 120), ["COMPLETED 0:0"], self.printed())
+        self.assertIn("was killed, perhaps in the place of one of an earlier attempt", self.printed())
+        self.assertTrue((self.folder / f"results/waits-strong-j{job}/study.h5").exists())
         self.await_all_idle()
 
     def await_lines(self, file, lines, seconds=60):

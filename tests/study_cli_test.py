@@ -395,8 +395,10 @@ class Slurm(Case):
         log = self.home / "asked"
         self.fake("sbatch", f'echo "$*" >> {log}\necho "$((100 + $(wc -l < {log})));cluster"\n')
         self.fake("squeue", f'[[ -e {self.home}/waiting ]] && echo "${{*##*=}}"\nexit 0\n')
-        self.fake("srun", f'echo "srun $*" >> {log}\nwhile [[ $1 == -* ]]; do [[ $1 == -n* ]] && n=${{1#-n}}; '
-                          f'shift; done\nexec {MPIRUN} -q -n "$n" "$@"\n')
+        (self.home / "killed").write_text("0") # of the first launches, so many
+        self.fake("srun", f'echo "srun $*" >> {log}\n(($(wc -l < {log}) > $(<{self.home}/killed))) || kill -9 $$\n'
+                          'while [[ $1 == -* ]]; do [[ $1 == -n* ]] && n=${1#-n}; shift; done\n'
+                          f'exec {MPIRUN} -q -n "$n" "$@"\n')
         self.study(repetitions=2, more="[slurm]\ncores_per_node = 1\ntime = \"0:10\"\npartition = \"p q\"\n")
 
     def asked(self):
@@ -423,6 +425,17 @@ class Slurm(Case):
         self.assertEqual(self.measured(), {"squares-20-2-1x1-auto": 2, "squares-20-2-2n-2x1-auto": 2})
         self.assertIn("srun --mpi=pmix -N2 -n2 -c1 --cpu-bind=cores " + CLEAVE, "\n".join(self.asked()))
         self.assertIn("all points are done", self.start("--launcher", "slurm", "--resume", PATH=self.path()))
+
+    def test_a_launch_killed_in_the_place_of_an_earlier_attempts_is_measured_again(self):
+        for attempt, killed, status, launches in ((1, 1, 3, 1), (2, 2, 0, 4), (2, 99, 3, 3)):
+            (self.home / "killed").write_text(str(killed))
+            restarts = {"SLURM_RESTART_COUNT": str(attempt - 1)} if attempt > 1 else {}
+            said = self.start("--launcher", "srun", "--only", "nodes=1", status=status, PATH=self.path(), **restarts)
+            self.assertEqual(len(self.asked()), launches, said)
+            self.assertEqual(self.measured(), {"squares-20-2-1x1-auto": 2} if status == 0 else {})
+            self.assertEqual(len(list(self.folder.glob("points/*.log"))), int(status != 0))
+            shutil.rmtree(self.folder)
+            (self.home / "asked").unlink()
 
     def test_what_sbatch_says_is_told(self):
         self.fake("sbatch", 'echo "sbatch: error: invalid partition" >&2; exit 1\n')

@@ -147,7 +147,9 @@ struct StudyOutcome {
 
 /// Measures the chosen points in rounds. In each, every point that is not finished is visited once,
 /// in a freshly shuffled order: one launch of a fifth of the repetitions. A point that another
-/// study has claimed is left to it; one whose launch fails is not visited again.
+/// study has claimed is left to it; one whose launch fails is not visited again, but for a launch
+/// by srun that was killed in a later attempt of a Slurm job, perhaps in the place of an earlier
+/// one's.
 /// @pre begin_study() or check_resumed_study() @throws Error io
 [[nodiscard]] StudyOutcome run_study(const StudyPlan& plan, const StudyOptions& options,
                                      const StudyObserver& observer);

@@ -1,11 +1,13 @@
 // The rounds of a study.
 #include "cleave/error.hpp"
+#include "cleave/slurm.hpp"
 #include "cleave/study.hpp"
 #include "study_points.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <csignal>
 #include <random>
 #include <thread>
 
@@ -25,7 +27,7 @@ class Rounds {
 public:
   Rounds(const StudyPlan& plan, const StudyOptions& options, const StudyObserver& observer)
       : plan_(plan), options_(options), observer_(observer), points_(options.directory),
-        visit_s_(plan.points.size(), 0) {
+        visit_s_(plan.points.size(), 0), killed_(plan.points.size(), 0) {
     outcome_.points.resize(plan.points.size());
   }
 
@@ -141,17 +143,22 @@ private:
     const std::size_t before = status(point).measured.samples.size();
     const int number = status(point).visits + 1;
     tell(point, true);
-    const int status_of_launch = launch(point, number, *claim);
+    const Ended ended = launch(point, number, *claim);
     claim.reset();
     look(point);
-    if (!asked_to_stop() &&
-        (status_of_launch != 0 || status(point).measured.samples.size() == before))
-      fail(point, number, status_of_launch);
+    if (!asked_to_stop() && !ended.by_mistake &&
+        (ended.status != 0 || status(point).measured.samples.size() == before))
+      fail(point, number, ended.status);
     tell(point, false);
     return true;
   }
 
-  int launch(std::size_t point, int number, const Claim& claim) {
+  struct Ended {
+    int status = 0;
+    bool by_mistake = false; // another round visits the point again
+  };
+
+  Ended launch(std::size_t point, int number, const Claim& claim) {
     const fs::path heard = points_.log(plan_.points[point], number).replace_extension(".err");
     const auto begin = Clock::now();
     Launch launch(next_launch(plan_, options_, point, status(point)), heard);
@@ -164,13 +171,27 @@ private:
     visit_s_[point] = std::max(visit_s_[point], seconds_since(begin));
     std::error_code ignored;
     interrupted_ = *ended == exit_status(ErrorKind::interrupted) || !claim.is_ours();
-    if (*ended == 0 || told || interrupted_)
+    const bool by_mistake = !asked_to_stop() && killed_by_mistake(point, *ended);
+    if (*ended == 0 || told || interrupted_ || by_mistake)
       fs::remove(heard, ignored);
     else
       fs::rename(heard, points_.log(plan_.points[point], number), ignored);
     fs::remove(points_.timings(plan_.points[point], number).replace_extension(".progress"),
                ignored);
-    return *ended;
+    return {*ended, by_mistake};
+  }
+
+  // A node that was cut off and comes back has Slurm kill, by its number, the step that an earlier
+  // attempt of the job had there: a launch of this attempt may have that number.
+  bool killed_by_mistake(std::size_t point, int status_of_launch) {
+    constexpr int most = 2; // then it is killed for a reason of its own, such as its memory
+    if (options_.launcher != Launcher::srun || slurm_attempt() == 1 ||
+        status_of_launch != 128 + SIGKILL || ++killed_[point] > most)
+      return false;
+    note("a launch of " + plan_.points[point].stem +
+         " was killed, perhaps in the place of one of "
+         "an earlier attempt of this Slurm job: it is measured again");
+    return true;
   }
 
   void fail(std::size_t point, int number, int status_of_launch) {
@@ -247,6 +268,7 @@ private:
   StudyPoints points_;
   StudyOutcome outcome_;
   std::vector<double> visit_s_; // by point, of this process: the longest visit
+  std::vector<int> killed_;     // by point, of this process: launches that were killed
   Clock::time_point begin_ = Clock::now();
   int round_ = 1;
   // The last launch was, and not by us: the job's end is near, say; or a later attempt of the job
