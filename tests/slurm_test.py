@@ -240,7 +240,7 @@ def begin_cluster():
     home = Path(os.environ["TMPDIR"])
     made = subprocess.run([CLUSTER, "up", SHARED], text=True, capture_output=True, timeout=60,
                           env={**ENVIRONMENT, "CLUSTER_NODES": str(NODES), "CLUSTER_SOCKETS": "2",
-                               "CLUSTER_SILENCE_S": "10", "HOSTS_LIFE_S": "900"}) # should this program be killed
+                               "CLUSTER_SILENCE_S": "10", "HOSTS_LIFE_S": "1100"}) # should this program be killed
     if made.returncode != 0:
         raise RuntimeError(made.stderr)
     environment = {**ENVIRONMENT, "HOSTS": made.stdout.removeprefix("export HOSTS=").strip()}
@@ -385,6 +385,15 @@ class Shapes(Case):
             for launcher in self.launchers(said):
                 mended = self.doctor(head, launcher)
                 self.assertRegex(mended, r"(?m)^layout +2 nodes x 2 ranks x 1 thread(?s:.*)nothing odd")
+
+    def test_the_doctor_knows_the_shell_of_salloc(self):
+        """It is a step of srun at many sites (LaunchParameters=use_interactive_step), with all of the job."""
+        head = "--nodes=2 --ntasks-per-node=2"
+        shell = "srun --interactive --preserve-env -n1" # as salloc begins it
+        said = self.doctor(head, f"{shell} mpirun -q -n 1")
+        self.assertIn("4 CPUs on 2 nodes for 4 tasks, but 1 worker on 1 node computes", said)
+        mended = self.doctor(head, f"{shell} {self.launchers(said)[0]}")
+        self.assertRegex(mended, r"(?m)^layout +2 nodes x 2 ranks x 1 thread(?s:.*)nothing odd")
 
     def test_plain_srun_is_refused(self):
         run = self.on(1, "srun", "-n2", CLEAVE, "run", "squares", check=False)
