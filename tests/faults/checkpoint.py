@@ -29,9 +29,9 @@ class Checkpoints(Case):
     def line(self, *more, job=SQUARES):
         return ("run", *job, "--checkpoint", "kept", "-o", "a.h5", "--result", "a.json", "--json", *more)
 
-    def start_working(self, *more, ranks=2, seconds=1.6, **options):
+    def start_working(self, *more, ranks=2, seconds=1.6, job=SQUARES, **options):
         """A job that has kept something: that is done about once a second."""
-        job = self.start(*self.line("--threads", "1", *more), ranks=ranks, **options)
+        job = self.start(*self.line("--threads", "1", *more, job=job), ranks=ranks, **options)
         self.assertTrue(helpers.patiently(lambda: self.journals(1) or job.has_ended()), job.said())
         time.sleep(seconds)
         self.assertFalse(job.has_ended(), job.said())
@@ -224,9 +224,9 @@ class Places(Checkpoints):
 
 
 class Others(Checkpoints):
-    def kept_by(self, *more):
+    def kept_by(self, **options):
         """A checkpoint that a run has left behind."""
-        job = self.start_working(*more)
+        job = self.start_working(**options)
         helpers.send(signal.SIGUSR1, [job.pid])
         self.expect(job, 75, seconds=10)
 
@@ -246,10 +246,21 @@ class Others(Checkpoints):
             self.refuse(self.line("--resume", job=job), "n was 300 and is 301")
         with self.fault("resume with another seed"):
             self.refuse(self.line("--resume", "--seed", "7"), "seed was 0 and is 7")
+        with self.fault("resume with other warm-ups"):
+            self.refuse(self.line("--resume", "--warmup", "2"), "warmup was 0 and is 2")
         with self.fault("a checkpoint is there, and no --resume"):
             self.refuse(("run", *SQUARES, "--checkpoint", "kept", "-o", "b.h5"), "--resume")
         with self.fault("nothing was lost by the refusals"):
             self.go_on()
+
+    def test_another_input(self):
+        rows = self.home / "rows.csv"
+        rows.write_text("".join(f"{i},{i * i % 97}\n" for i in range(2000)))
+        job = ("kmeans", "-p", "input=rows.csv", "-p", "k=9", "--repetitions", "100000")
+        with self.fault("resume with another input"):
+            self.kept_by(job=job)
+            rows.write_text(rows.read_text().replace("7", "8", 1))
+            self.refuse(self.line("--resume", job=job), "inputs was input=", " and is input=")
 
     def test_another_build(self):
         other = self.another_build()
