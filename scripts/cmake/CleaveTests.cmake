@@ -35,6 +35,14 @@ function(cleave_test_properties test)
     TIMEOUT ${arg_TIMEOUT})
 endfunction()
 
+# cleave_nearly_alone(test cost): in all slots of scripts/test but that of lint.tidy, which takes idle
+# time only. The higher the cost, the sooner it begins.
+execute_process(COMMAND nproc OUTPUT_VARIABLE cleave_cores)
+math(EXPR CLEAVE_NEARLY_ALL "3 * ${cleave_cores} - 1")
+function(cleave_nearly_alone test cost)
+  set_tests_properties(${test} PROPERTIES PROCESSORS ${CLEAVE_NEARLY_ALL} COST ${cost})
+endfunction()
+
 # Builds NAME from NAME.cpp, or from SOURCES, on the library and on LIBRARIES.
 function(cleave_test_program name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LIBRARIES")
