@@ -8,7 +8,8 @@
 namespace cleave {
 
 std::optional<TaskRange> NodeQueue::draw(const ChunkSequence& whole, int workers, const Pace& pace,
-                                         bool spin, Share& share) {
+                                         bool spin, Share& share,
+                                         const std::function<bool()>& lost) {
   for (;;) {
     const std::uint32_t news = news_;
     const bool over = over_ != 0; // looked at first: what was granted before the end is seen below
@@ -18,6 +19,8 @@ std::optional<TaskRange> NodeQueue::draw(const ChunkSequence& whole, int workers
       if (over)
         return std::nullopt;
       wait_while(news_, news, asleep_, spin);
+      if (news_ == news && lost && lost())
+        give_up();
       continue;
     }
     Slot& slot = slots_[turn % slots_.size()];

@@ -129,7 +129,9 @@ void Supply::run() {
 
 std::optional<TaskRange> Supply::draw(NodeQueue::Share& share, const Pace& pace) {
   const int workers = nodes_[static_cast<std::size_t>(comm_.node())].workers;
-  auto chunk = queue_.draw(sequence_, workers, pace, spin_, share);
+  // The leader's process, which grants, may have been killed.
+  const auto lost = [this] { return comm_.left().has_value(); };
+  auto chunk = queue_.draw(sequence_, workers, pace, spin_, share, lost);
   if (chunk && !list_.empty())
     chunk = list_[static_cast<std::size_t>(chunk->first)];
   return chunk;

@@ -105,14 +105,15 @@ class Hosts(unittest.TestCase):
 
     def test_a_leader_that_is_killed_is_named_where_the_launcher_leaves_the_others_alone(self):
         """By its node's other rank. This mpirun would not end, even when all ranks have."""
-        launcher = ("timeout", "15", "mpirun", "--enable-recovery")
-        for fault in ("kill_between", "executor_kill"):
-            said = self.launch(3, FAULTS, fault, status=None, launcher=launcher).stderr
-            for rank in (0, 2, 3):
-                with self.subTest(fault=fault, rank=rank):
-                    self.assertRegex(
-                        said, rf"\[rank {rank}\] {fault}: rank 1 \(host h2, pid \d+\) has left: its process has ended"
-                    )
+        for fault in ("kill", "kill_between", "executor_kill"):
+            with self.subTest(fault=fault):
+                told = rf"\[rank (\d)\] {fault}: rank 1 \(host h2, pid \d+\) has left: its process has ended"
+                for limit in ("4", "20"): # the second where this machine is slow
+                    launcher = ("timeout", limit, "mpirun", "--enable-recovery")
+                    said = self.launch(3, FAULTS, fault, status=None, launcher=launcher).stderr
+                    if (ranks := set(re.findall(told, said))) == {"0", "2", "3"}:
+                        break
+                self.assertEqual(ranks, {"0", "2", "3"}, said)
 
     def test_who_leaves_is_named_on_every_node(self):
         faults = [f"rank_{rank}_leaves" for rank in range(3)] # 0 and 1 lead their nodes

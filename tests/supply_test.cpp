@@ -76,6 +76,17 @@ TEST(NodeQueue, TellsWhatIsDoneBeforeItWaits) {
   queue->end();
 }
 
+TEST(NodeQueue, GivesUpWhenWhoGrantsIsLost) {
+  const auto queue = fresh_queue();
+  const ChunkSequence whole(100, 2, Schedule::parse("dynamic"));
+  NodeQueue::Share share;
+  int asked = 0;
+  const auto lost = [&asked] { return ++asked == 2; };
+  EXPECT_EQ(queue->draw(whole, 1, {}, false, share, lost), std::nullopt);
+  EXPECT_EQ(asked, 2);
+  EXPECT_TRUE(queue->given_up());
+}
+
 TEST(NodeQueue, LosesNothingThatIsGrantedJustBeforeItsEnd) {
   const ChunkSequence whole(100, 2, Schedule::parse("dynamic"));
   const auto queue = fresh_queue();

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 
 namespace cleave {
@@ -28,9 +29,11 @@ public:
   };
   /// The next chunk for one of the node's `workers`; waits while the node has none. Nothing when
   /// all has been granted and drawn. @param whole the schedule of all tasks @param spin before
-  /// sleep @param share of this worker, which is done with what it has drawn before
+  /// sleep @param share of this worker, which is done with what it has drawn before @param lost
+  /// asked now and then by who waits: whether nothing can come any more, which gives up
   [[nodiscard]] std::optional<TaskRange> draw(const ChunkSequence& whole, int workers,
-                                              const Pace& pace, bool spin, Share& share);
+                                              const Pace& pace, bool spin, Share& share,
+                                              const std::function<bool()>& lost = {});
   /// Units of a super-chunk that are known to be done, their results written. So many turns apart,
   /// two super-chunks have one count: @pre the other has none under way
   [[nodiscard]] std::int64_t done(std::uint32_t turn) const noexcept {
