@@ -38,11 +38,19 @@ void find_lost_cpus(const Layout& layout, std::vector<Finding>& found) {
                      "srun --mpi=pmix -c $SLURM_CPUS_PER_TASK --cpu-bind=cores PROGRAM"});
 }
 
-/// CPUs of the job that nobody computes on, as when a launcher was forgotten. An mpirun within a
-/// step of srun is left to find_nested_launchers(), since no more ranks would find a place there.
+/// Whether mpirun is in a step of srun that has no more CPUs, while the job does.
+bool is_starved(const Layout& layout) {
+  const SlurmFacts& slurm = layout.facts().slurm;
+  const int step = slurm.tasks_around_mpirun * std::max(layout.facts().slurm_cpus_per_task, 1);
+  const int used = layout.workers() * cpus_of_core(layout);
+  return step > 0 && step <= used && used < slurm.cpus;
+}
+
+/// CPUs of the job that nobody computes on, as when a launcher was forgotten. In a step of srun
+/// that has no more, find_nested_launchers() tells what mends it.
 void find_idle_cpus(const Layout& layout, std::vector<Finding>& found) {
   const SlurmFacts& slurm = layout.facts().slurm;
-  if (slurm.tasks_around_mpirun > 0)
+  if (slurm.tasks_around_mpirun > 1 || is_starved(layout))
     return;
   const int each = cpus_of_core(layout);
   const int used = layout.workers() * each;
@@ -66,7 +74,8 @@ void find_lost_components(const Layout& layout, std::vector<Finding>& found) {
   const SlurmFacts& slurm = layout.facts().slurm;
   const int components = slurm.components;
   const bool by_mpirun = layout.facts().under_mpirun;
-  if (components < 2 || (!by_mpirun && slurm.cpus >= slurm.components_cpus))
+  const bool by_part = by_srun(layout) && slurm.cpus < slurm.components_cpus;
+  if (components < 2 || (!by_mpirun && !by_part))
     return;
   found.push_back({Severity::warning,
                    "this is a heterogeneous job of " + counted(components, "component") +
@@ -80,8 +89,7 @@ void find_lost_components(const Layout& layout, std::vector<Finding>& found) {
 void find_nested_launchers(const Layout& layout, std::vector<Finding>& found) {
   const SlurmFacts& slurm = layout.facts().slurm;
   const int tasks = slurm.tasks_around_mpirun;
-  const bool starved = slurm.cpus > layout.workers() * cpus_of_core(layout);
-  if (tasks == 0 || (tasks == 1 && !starved))
+  if (tasks < 2 && !is_starved(layout))
     return;
   found.push_back({Severity::warning,
                    tasks > 1 ? "srun has started mpirun itself " + std::to_string(tasks) +

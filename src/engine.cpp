@@ -125,6 +125,8 @@ Engine::Engine(Comm comm, PoolOptions options)
       first_on_node_ += workers_.threads_of(rank);
   for (int thread = 0; thread < threads(); ++thread)
     crew_.emplace_back(comm_.rank(), thread, workers_.first_of(comm_.rank()) + thread);
+  const Supply::Node here = nodes()[static_cast<std::size_t>(comm_.node())];
+  mean_weight_ = here.speed / here.workers;
   comm_.yield_at_once(layout_.oversubscribed());
   timings_.info = info_of(comm_, layout_, options_);
   clock_.restart(Phase::setup, monotonic_ns());

@@ -35,8 +35,7 @@ void remember(std::vector<CostedChunk>& dear, const CostedChunk& chunk) {
   dear.pop_back();
 }
 
-/// A thread beside the team.
-std::jthread started(const std::function<void()>& work) {
+std::jthread start_beside_team(const std::function<void()>& work) {
   try {
     return std::jthread(work);
   } catch (const std::system_error& error) {
@@ -106,7 +105,7 @@ void Engine::compute_supplied(const ChunkSequence& sequence, const Leaves& leave
     try {
       if (comm_.is_leader())
         attempt([&] {
-          service = started([&] {
+          service = start_beside_team([&] {
             try {
               supply_->run();
             } catch (...) {
@@ -216,15 +215,9 @@ void Engine::begin_pace(Hand& hand, const Worker& worker, Technique technique) {
   if (technique == Technique::automatic)
     hand.pace.most = 1; // until a chunk has told how long tasks take
   if (technique == Technique::weighted && !options_.weights.empty())
-    hand.weight = told_weight(worker);
+    hand.weight = options_.weights[static_cast<std::size_t>(worker.index())] / mean_weight_;
   if (weighs(technique))
     hand.pace.weight = hand.weight;
-}
-
-/// Of the speeds that were told, in any unit: relative to the mean of those on this node.
-double Engine::told_weight(const Worker& worker) const {
-  const Supply::Node here = nodes()[static_cast<std::size_t>(comm_.node())];
-  return options_.weights[static_cast<std::size_t>(worker.index())] * here.workers / here.speed;
 }
 
 void Engine::keep_pace(Hand& hand, const Worker& worker, Technique technique, TaskRange chunk,

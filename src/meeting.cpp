@@ -240,7 +240,7 @@ std::optional<Departure> Meeting::departure() const {
 }
 
 bool Meeting::leader_has_ended() const noexcept {
-  return gate_->left.load() == 1 && gate_->departure.silent != 0;
+  return place_ != 0 && gate_->left.load() != 0 && has_ended(members_.front().pid);
 }
 
 bool Meeting::left_silently() const noexcept {

@@ -57,7 +57,7 @@ public:
   [[nodiscard]] std::optional<Error> left() const;
   /// left(), unless who left took part in the round under way, which comes to its end then.
   [[nodiscard]] std::optional<Error> round_lost() const;
-  /// Whether the first that left is this node's leader, and did not say so itself: others must tell
+  /// Whether somebody has left, and the process of this node's leader has ended: others must tell
   /// the other nodes.
   [[nodiscard]] bool leader_has_ended() const noexcept;
   /// Whether the first that left did not say so itself.

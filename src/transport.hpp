@@ -45,8 +45,8 @@ public:
   /// Zeroed memory that all ranks of the node see; empty on all of them when there is no room.
   virtual NodeWindow window(std::int64_t bytes) = 0;
   [[nodiscard]] virtual bool one_process() const noexcept = 0;
-  /// Tells the other nodes who has left, and hears it from them. Local, never waits; while no other
-  /// thread makes calls on MPI.
+  /// Tells the other nodes who has left, and hears it from them. Local, while no other thread makes
+  /// calls on MPI; waits for none, but for seconds where it tells in its dead leader's stead.
   virtual void exchange_departures() noexcept {}
   /// Ends the processes of the other ranks.
   virtual void abort(int status) noexcept = 0;

@@ -100,6 +100,7 @@ class Hosts(unittest.TestCase):
                 said = self.launch(3, FAULTS, fault, status=status, launcher=("mpirun",)).stderr
                 end = time.monotonic()
                 self.assertRegex(said, r"process rank 1 with PID \d+ on\s+node h2 exit(ed on signal 9|ing improperly)")
+                self.assertRegex(said, r"\[fault at \S+ s\]")
                 began = float(re.search(r"\[fault at (\S+) s\]", said)[1])
                 self.assertLess(end - began, 5)
 
@@ -109,7 +110,7 @@ class Hosts(unittest.TestCase):
             with self.subTest(fault=fault):
                 told = rf"\[rank (\d)\] {fault}: rank 1 \(host h2, pid \d+\) has left: its process has ended"
                 for limit in ("4", "20"): # the second where this machine is slow
-                    launcher = ("timeout", limit, "mpirun", "--enable-recovery")
+                    launcher = ("timeout", "-k", "2", limit, "mpirun", "--enable-recovery")
                     said = self.launch(3, FAULTS, fault, status=None, launcher=launcher).stderr
                     if (ranks := set(re.findall(told, said))) == {"0", "2", "3"}:
                         break

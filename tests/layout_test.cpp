@@ -279,6 +279,10 @@ TEST(Doctor, FindsSrunAroundMpirun) {
   EXPECT_EQ(text().find("idle"), std::string::npos) << "one mend for both:\n" << text();
   facts.slurm.cpus = 2; // srun --pty bash, for one
   EXPECT_THAT(text(), IsEmpty());
+  facts.slurm.cpus = 8; // srun -c 8 --pty bash, and fewer ranks on purpose
+  facts.slurm_cpus_per_task = 8;
+  EXPECT_THAT(text(), ::testing::AllOf(HasSubstr("the others are idle"),
+                                       ::testing::Not(HasSubstr("in a step of srun"))));
 }
 
 TEST(Doctor, FindsTooLittleMemoryAndTime) {

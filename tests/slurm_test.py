@@ -617,7 +617,7 @@ class Ends(Case):
         self.until(lambda: list(points.glob("*.2.h5")), 60) # the second launch is under way, step 1
         self.on_cluster("cut", cut)
         self.await_running(job, 90, restarts="1")
-        self.until(lambda: list(points.glob("*.3.h5"))) # step 1 again, behind one that does nothing
+        self.until(lambda: list(points.glob("*.3.h5")), 60) # step 1 again, behind one that does nothing
         self.on_cluster("heal", cut)
         self.on(cut, "pkill", "-9", "-x", "slurmd") # a new one tells at once of the step, the old one within 20 s
         self.on_cluster("restart", cut)

@@ -299,7 +299,6 @@ private:
   void keep_pace(Hand& hand, const Worker& worker, Technique technique, TaskRange chunk,
                  std::int64_t spent_ns);
   void weigh(Hand& hand, const Worker& worker);
-  [[nodiscard]] double told_weight(const Worker& worker) const;
   void broadcast(std::vector<TaskRange>& chunks);
   void supply(const ChunkSequence& sequence, const RootPart& root);
   [[nodiscard]] std::vector<Supply::Node> nodes() const;
@@ -321,6 +320,7 @@ private:
   std::optional<Team> team_;
   std::size_t place_;                        // of this rank on its node
   int first_on_node_ = 0;                    // number of this rank's first worker there
+  double mean_weight_ = 1;                   // of the weights told of its workers
   std::vector<Worker> crew_;                 // by thread
   std::vector<Hand> hands_;                  // by thread
   std::vector<Watch> watches_;               // by thread

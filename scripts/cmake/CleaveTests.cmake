@@ -35,12 +35,17 @@ function(cleave_test_properties test)
     TIMEOUT ${arg_TIMEOUT})
 endfunction()
 
-# cleave_nearly_alone(test cost): in all slots of scripts/test but that of lint.tidy, which takes idle
-# time only. The higher the cost, the sooner it begins.
-execute_process(COMMAND nproc OUTPUT_VARIABLE cleave_cores)
+# cleave_nearly_alone(test cost): beside nothing but lint.tidy, which takes idle time only and has the
+# one slot of scripts/test that is left. The higher the cost, the sooner it begins.
+execute_process(COMMAND nproc OUTPUT_VARIABLE cleave_cores OUTPUT_STRIP_TRAILING_WHITESPACE
+  COMMAND_ERROR_IS_FATAL ANY)
 math(EXPR CLEAVE_NEARLY_ALL "3 * ${cleave_cores} - 1")
 function(cleave_nearly_alone test cost)
-  set_tests_properties(${test} PROPERTIES PROCESSORS ${CLEAVE_NEARLY_ALL} COST ${cost})
+  if(CLEAVE_LINT)
+    set_tests_properties(${test} PROPERTIES PROCESSORS ${CLEAVE_NEARLY_ALL} COST ${cost})
+  else()
+    set_tests_properties(${test} PROPERTIES RUN_SERIAL TRUE)
+  endif()
 endfunction()
 
 # Builds NAME from NAME.cpp, or from SOURCES, on the library and on LIBRARIES.

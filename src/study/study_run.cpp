@@ -146,7 +146,7 @@ private:
     const Ended ended = launch(point, number, *claim);
     claim.reset();
     look(point);
-    if (!asked_to_stop() && !ended.by_mistake &&
+    if (!asked_to_stop() && !ended.for_another &&
         (ended.status != 0 || status(point).measured.samples.size() == before))
       fail(point, number, ended.status);
     tell(point, false);
@@ -155,7 +155,7 @@ private:
 
   struct Ended {
     int status = 0;
-    bool by_mistake = false; // another round visits the point again
+    bool for_another = false; // perhaps: another round visits the point again
   };
 
   Ended launch(std::size_t point, int number, const Claim& claim) {
@@ -171,19 +171,19 @@ private:
     visit_s_[point] = std::max(visit_s_[point], seconds_since(begin));
     std::error_code ignored;
     interrupted_ = *ended == exit_status(ErrorKind::interrupted) || !claim.is_ours();
-    const bool by_mistake = !asked_to_stop() && killed_by_mistake(point, *ended);
-    if (*ended == 0 || told || interrupted_ || by_mistake)
+    const bool for_another = !asked_to_stop() && killed_for_another(point, *ended);
+    if (*ended == 0 || told || interrupted_ || for_another)
       fs::remove(heard, ignored);
     else
       fs::rename(heard, points_.log(plan_.points[point], number), ignored);
     fs::remove(points_.timings(plan_.points[point], number).replace_extension(".progress"),
                ignored);
-    return {*ended, by_mistake};
+    return {*ended, for_another};
   }
 
   // A node that was cut off and comes back has Slurm kill, by its number, the step that an earlier
   // attempt of the job had there: a launch of this attempt may have that number.
-  bool killed_by_mistake(std::size_t point, int status_of_launch) {
+  bool killed_for_another(std::size_t point, int status_of_launch) {
     constexpr int most = 2; // then it is killed for a reason of its own, such as its memory
     if (options_.launcher != Launcher::srun || slurm_attempt() == 1 ||
         status_of_launch != 128 + SIGKILL || ++killed_[point] > most)
