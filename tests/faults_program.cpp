@@ -2,15 +2,11 @@
 // survives, it tells by one line on standard error.
 #include "cleave/executor.hpp"
 #include "cleave/pool.hpp"
+#include "kernel_refusals.hpp"
 
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <pthread.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstddef>
@@ -39,6 +35,8 @@ void sleep_for_ever() {
 namespace {
 
 using namespace cleave;
+using cleave::testing::NoThreads;
+using cleave::testing::refuse;
 
 constexpr int culprit = 1;     // the rank that goes wrong, where only one does
 constexpr std::int64_t n = 12; // tasks of a call
@@ -167,28 +165,6 @@ void exits_at_once() {
   _exit(7);
 }
 
-/// While it lives, no thread can start: no address space has room for the stack of one.
-class NoThreads {
-public:
-  NoThreads() {
-    pthread_getattr_default_np(&before_);
-    pthread_attr_t endless{};
-    pthread_attr_init(&endless);
-    pthread_attr_setstacksize(&endless, std::size_t{1} << 47);
-    pthread_setattr_default_np(&endless);
-    pthread_attr_destroy(&endless);
-  }
-  NoThreads(const NoThreads&) = delete;
-  NoThreads& operator=(const NoThreads&) = delete;
-  ~NoThreads() {
-    pthread_setattr_default_np(&before_);
-    pthread_attr_destroy(&before_);
-  }
-
-private:
-  pthread_attr_t before_{};
-};
-
 // ---- Faults: those that every rank survives throw ----
 
 using Faults = std::map<std::string, std::function<void(Pool&)>>;
@@ -218,18 +194,6 @@ void map_on_nodes_without_threads(Pool&) {
   Pool nodes(MPI_COMM_WORLD, {.threads = 2, .comm = {.ranks_per_node = 1}});
   without_threads(
       nodes, [&] { map<identity>(nodes); }, rank);
-}
-
-/// From now on the kernel refuses this process a system call.
-void refuse(unsigned call) {
-  sock_filter filter[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-                          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
-                          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-                          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-  const sock_fprog program = {std::size(filter), filter};
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-      prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
-    throw std::runtime_error("the kernel has no such filter");
 }
 
 /// Inputs, results and a reduction on this pool are right.
