@@ -142,7 +142,6 @@ class Survived(unittest.TestCase):
                 with self.subTest(fault=name, rank=rank):
                     self.assertRegex(output, rf"(?m)^\[rank {rank}\] {name}: .*{message}")
 
-
     def test_what_the_kernel_refuses(self):
         """For good: a process that was refused something goes on without it."""
         no_memory = r"io: the ranks of host \S+ cannot share memory: neither memfd through /proc nor another way"
