@@ -46,7 +46,8 @@ struct CheckpointOptions {
   /// Asked ten times a second, on every rank, by a thread of its own: true ends the calls under way
   /// between two tasks, on all ranks of the node, and by way of root on all nodes.
   std::function<bool()> stop{};
-  /// Told once, on the leader of each node, by any thread, why nothing is kept any more.
+  /// Told once, on the leader of each node, by any thread, why nothing is kept any more; not after
+  /// end().
   std::function<void(const Error&)> on_trouble{};
 };
 
@@ -144,7 +145,7 @@ public:
   /// Hands over to the kernel all that is in memory, and brings it to the disk when told. Local,
   /// thread-safe; never fails: see trouble().
   void flush(bool to_disk) noexcept;
-  /// Ends the thread: stop() is asked no more. Local.
+  /// Ends the thread: stop() is asked no more, and on_trouble told no more. Local.
   void end() noexcept;
   /// Why results are not kept any more, on this rank. Local, thread-safe.
   [[nodiscard]] std::optional<Error> trouble() const;
@@ -156,6 +157,7 @@ public:
 
 private:
   struct Work;
+  void create_log();
   void claim();
   void open_journal();
   void watch();

@@ -3,8 +3,11 @@
 #include "../new_file.hpp"
 #include "cleave/serialize.hpp"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <regex>
 #include <system_error>
@@ -45,14 +48,36 @@ std::vector<fs::path> files_in(const fs::path& folder) {
   return files;
 }
 
+/// The number up to which all belongs to a run that has ended; 0 where none has.
+int last_of_ended(const std::vector<fs::path>& files) {
+  int last = 0;
+  std::error_code gone;
+  for (const fs::path& file : files)
+    if (file_name(file)->what == "log" && fs::is_directory(file, gone))
+      last = std::max(last, file_name(file)->attempt);
+  return last;
+}
+
+std::uintmax_t size_of_file(const fs::path& file) {
+  std::error_code gone;
+  const std::uintmax_t size = fs::file_size(file, gone);
+  return gone ? 0 : size;
+}
+
 class Reader {
 public:
   KeptByOthers read(const fs::path& folder) {
-    for (const fs::path& file : files_in(folder)) {
+    const std::vector<fs::path> files = files_in(folder);
+    kept_.ended = kept_.last_number = last_of_ended(files);
+    for (const fs::path& file : files) {
       const FileName name = *file_name(file);
+      if (name.attempt <= kept_.ended)
+        continue;
       kept_.last_number = std::max(kept_.last_number, name.attempt);
       if (name.what == "stop")
         continue;
+      if (name.what == "log")
+        kept_.log_bytes += size_of_file(file);
       if (name.what == "journal" && !attempts_.contains(name.attempt))
         continue; // nobody knows of which job; its log would have come before it
       const auto shared = std::make_shared<const fs::path>(file);
@@ -160,11 +185,20 @@ std::optional<std::uint64_t> mark_of_log(const fs::path& log) {
   return mark;
 }
 
+bool mark_as_ended(const fs::path& folder, int attempt) {
+  // In one step, unlike a file with something in it; where links are unknown as well.
+  return mkdir(log_of(folder, attempt + 1).c_str(), 0777) == 0 || errno != EEXIST;
+}
+
 KeptByOthers read_attempts(const fs::path& folder) {
-  try {
-    return Reader().read(folder);
-  } catch (const FileFailure& failure) {
-    throw Error(ErrorKind::io, failure.what(), {folder.string(), 0, ""});
+  for (int again = 5;; --again) {
+    try {
+      return Reader().read(folder);
+    } catch (const FileFailure& failure) {
+      // A run that ends has removed what was listed before it marked it so.
+      if (again == 0 || failure.error() != ENOENT)
+        throw Error(ErrorKind::io, failure.what(), {folder.string(), 0, ""});
+    }
   }
 }
 
@@ -182,7 +216,7 @@ KeptByOthers accepted_attempts(const CheckpointOptions& options) {
     throw Error(ErrorKind::bad_input, "is no folder; a checkpoint is a folder of its own",
                 {options.folder.string(), 0, "--checkpoint"});
   KeptByOthers kept = read_attempts(options.folder);
-  if (kept.last_number == 0)
+  if (kept.last_number == kept.ended)
     return kept;
   if (!options.resume) {
     if (options.replace)
@@ -196,19 +230,25 @@ KeptByOthers accepted_attempts(const CheckpointOptions& options) {
   return kept;
 }
 
-bool has_earlier(const fs::path& folder, int attempt) {
-  return std::ranges::any_of(files_in(folder), [attempt](const fs::path& file) {
-    return file_name(file)->attempt < attempt;
-  });
+std::uintmax_t bytes_of_logs(const fs::path& folder, int attempt) {
+  const std::vector<fs::path> files = files_in(folder);
+  const int ended = last_of_ended(files);
+  std::uintmax_t bytes = 0;
+  for (const fs::path& file : files)
+    if (const FileName name = *file_name(file);
+        name.what == "log" && name.attempt > ended && name.attempt < attempt)
+      bytes += size_of_file(file);
+  return bytes;
 }
 
-void remove_attempts(const fs::path& folder) noexcept {
+void remove_attempts(const fs::path& folder, int last) noexcept {
   try {
     std::error_code ignored;
     const std::vector<fs::path> files = files_in(folder);
     for (const bool logs : {false, true}) // while there is a journal, its log says whose it is
       for (const fs::path& file : files)
-        if ((file_name(file)->what == "log") == logs)
+        if (const FileName name = *file_name(file);
+            (name.what == "log") == logs && name.attempt <= last)
           fs::remove(file, ignored);
     fs::remove(folder, ignored); // unless somebody else's files are in it
   } catch (const std::exception&) {

@@ -6,7 +6,9 @@
 #include "cleave/checkpoint.hpp"
 #include "journal.hpp"
 
+#include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -32,7 +34,9 @@ struct KeptRecord {
 /// All that earlier attempts have kept.
 struct KeptByOthers {
   std::vector<Attempt> attempts; ///< in order
-  int last_number = 0;           ///< of them, and of those that were killed before they said a word
+  int ended = 0;                 ///< all up to this number is of no use: that run has ended
+  int last_number = 0; ///< of them all, and of those that were killed before they said a word
+  std::uintmax_t log_bytes = 0;      ///< of all logs when they were read
   std::map<int, std::uint64_t> done; ///< repetition -> checksum of its answer
   std::map<CallKey, std::vector<KeptRecord>> parts;
   std::optional<KeptRecord> state; ///< the latest, of the latest repetition that has one
@@ -41,7 +45,13 @@ struct KeptByOthers {
 /// What the launch that made this log has marked it with; nothing where there is none. Local.
 [[nodiscard]] std::optional<std::uint64_t> mark_of_log(const std::filesystem::path& log);
 
-/// Reads the folder; a folder that is not there holds nothing. Local; reads every byte once.
+/// DIR/attempt-0003.log/, a folder: the run of attempt 2 has ended, and removes what is there up to
+/// this number, itself last. Who begins meanwhile begins anew, under a later number. Local. @return
+/// false where a later attempt has begun
+[[nodiscard]] bool mark_as_ended(const std::filesystem::path& folder, int attempt);
+
+/// Reads the folder; a folder that is not there holds nothing, nor does what a run that has ended
+/// has not removed yet. Local; reads every byte once.
 /// @throws Error io where a file cannot be read
 [[nodiscard]] KeptByOthers read_attempts(const std::filesystem::path& folder);
 
@@ -54,10 +64,13 @@ struct KeptByOthers {
 /// Local.
 void refuse_strangers(const std::filesystem::path& folder);
 
-/// Whether an attempt before this one has files here. Local.
-[[nodiscard]] bool has_earlier(const std::filesystem::path& folder, int attempt);
+/// The size of the logs of attempts before this one: they grow while one is at work, and are gone
+/// when one has ended. Local.
+[[nodiscard]] std::uintmax_t bytes_of_logs(const std::filesystem::path& folder, int attempt);
 
-/// Removes the files of all attempts, and the folder when it is empty then. Local; never fails.
-void remove_attempts(const std::filesystem::path& folder) noexcept;
+/// Removes the files of all attempts up to `last`, and the folder when it is empty then. Local;
+/// never fails.
+void remove_attempts(const std::filesystem::path& folder,
+                     int last = std::numeric_limits<int>::max()) noexcept;
 
 } // namespace cleave

@@ -158,26 +158,38 @@ const fs::path& Checkpoint::folder() const noexcept {
 }
 
 /// Root: the log, whose creation is the claim.
+void Checkpoint::create_log() {
+  const fs::path log = log_of(folder(), work_->attempt);
+  for (int again = 5;; --again) {
+    fs::create_directories(folder());
+    refuse_strangers(folder()); // who may have been the quicker
+    try {
+      work_->log.emplace(log, room);
+      return;
+    } catch (const FileFailure& failure) {
+      if (failure.error() == EEXIST)
+        throw Error(ErrorKind::bad_input,
+                    "another launch of this job has begun at the same time; leave it to that one",
+                    {folder().string(), 0, "--checkpoint"});
+      if (failure.error() != ENOENT || again == 0) // a launch that ends removes the folder
+        throw;
+    }
+  }
+}
+
 void Checkpoint::claim() {
   Work& work = *work_;
   const CheckpointOptions& options = work.options;
   if (options.replace && !options.resume)
     remove_attempts(options.folder);
-  fs::create_directories(options.folder);
-  refuse_strangers(options.folder); // who may have been the quicker
-  try {
-    work.log.emplace(log_of(options.folder, work.attempt), room);
-  } catch (const FileFailure& failure) {
-    if (failure.error() != EEXIST)
-      throw;
+  create_log();
+  // From here on no other launch removes what was read; it may have until now.
+  if (bytes_of_logs(options.folder, work.attempt) != work.kept.log_bytes) {
+    std::error_code ignored;
+    fs::remove(log_of(options.folder, work.attempt), ignored);
+    fs::remove(options.folder, ignored); // where it is empty now
     throw Error(ErrorKind::bad_input,
-                "another launch of this job has begun at the same time; leave it to that one",
-                {options.folder.string(), 0, "--checkpoint"});
-  }
-  if (work.attempt > 1 && !has_earlier(options.folder, work.attempt)) {
-    remove_attempts(options.folder); // ours alone
-    throw Error(ErrorKind::bad_input,
-                "another launch of this job has ended it meanwhile, and removed the checkpoint",
+                "another launch of this job is at work, or has just ended; leave it to that one",
                 {options.folder.string(), 0, "--checkpoint"});
   }
   Packer packer;
@@ -287,13 +299,15 @@ void Checkpoint::write_when_due() {
 
 void Checkpoint::give_up(const Error& error) noexcept {
   active_.store(false);
+  bool ending = false;
   {
     const std::lock_guard lock(work_->mutex);
     if (work_->trouble)
       return;
     work_->trouble = error;
+    ending = work_->ending;
   }
-  if (work_->options.on_trouble && work_->comm.is_leader())
+  if (!ending && work_->options.on_trouble && work_->comm.is_leader())
     work_->options.on_trouble(error);
 }
 
@@ -434,11 +448,8 @@ void Checkpoint::remove() noexcept {
   active_.store(false);
   if (!work_->log || superseded())
     return;
-  // The next attempt is claimed, so that none begins on what is about to go; its log goes last.
-  const fs::path next = log_of(folder(), work_->attempt + 1);
-  const Descriptor claim(open(next.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-  if (claim.get() >= 0 || errno != EEXIST)
-    remove_attempts(folder());
+  if (mark_as_ended(folder(), work_->attempt))
+    remove_attempts(folder(), work_->attempt + 1);
 }
 
 } // namespace cleave

@@ -100,11 +100,10 @@ private:
     if (!plan_.checkpoints || plan_.dry_run)
       return;
     CheckpointOptions options = checkpoint_options(plan_, comm_.broadcast(timings_.string()));
-    options.on_trouble = [this](const Error& trouble) {
-      if (observer_.on_warning)
-        observer_.on_warning({trouble.kind(),
-                              trouble.message() + "; the run goes on without a checkpoint",
-                              trouble.place()});
+    options.on_trouble = [warn = observer_.on_warning](const Error& trouble) {
+      if (warn) // Observer::on_kept may hold the checkpoint for longer than the run lasts
+        warn({trouble.kind(), trouble.message() + "; the run goes on without a checkpoint",
+              trouble.place()});
     };
     options.stop = [this] { return (observer_.stop && observer_.stop()) || !time_is_left(); };
     if (pool_.is_root()) {

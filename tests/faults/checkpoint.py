@@ -282,16 +282,20 @@ class Others(Checkpoints):
             self.assertGreater(self.go_on(), 300 * 0.02 / 6, "went on with what may be another job's")
 
     def test_twins(self):
-        """Of two launches that go on at the same instant, one does."""
+        """Of two launches that go on at the same instant, one does, or each after the other."""
         self.kept_by()
         folder = self.home / "kept"
         shutil.copytree(folder, self.tmp / "ompi.kept")
-        for _ in range(3):
+        later = [0, 0, 0] + [self.dice.uniform(0, 2.5) for _ in range(60 if helpers.SOAK else 6)]
+        for seconds in later:
             self.empty_home()
             shutil.copytree(self.tmp / "ompi.kept", folder)
             with self.fault("two jobs on one checkpoint"):
                 line = ("run", *SQUARES, "--checkpoint", "kept", "--resume", "--json", "--threads", "1", "-o")
-                jobs = [self.start(*line, f"{name}.h5", ranks=2, TMPDIR=self.own_tmp(name)) for name in "bc"]
+                jobs = []
+                for name, wait in (("b", 0), ("c", seconds)):
+                    time.sleep(wait)
+                    jobs.append(self.start(*line, f"{name}.h5", ranks=2, TMPDIR=self.own_tmp(name)))
                 ends = [job.end(30) for job in jobs]
                 self.assertIn(0, [end[0] for end in ends], ends)
                 for status, output, errors in ends:
@@ -300,7 +304,7 @@ class Others(Checkpoints):
                         self.assertEqual(json.loads(output)["checksum"], self.checksum)
                     else:
                         self.assertTrue(re.search("another launch|later launch|exists", errors), errors)
-                self.assertFalse(folder.exists())
+                self.assertFalse(folder.exists(), seconds)
 
 
 if __name__ == "__main__":
