@@ -91,18 +91,28 @@ double efficiency(cleave::Pool& pool, const std::string& schedule, double us, do
   return pool.from_root([&] { return bench::speed_ratio(seconds[0], seconds[1]).median; });
 }
 
-/// The shortest tasks of which 95 % of the time is work: METG (Slaughter et al., Task Bench, SC20).
-void metg(cleave::Pool& pool, const std::string& schedule, const std::string& wanted,
-          int repetitions) {
-  const double step_ns = pool.from_root(bench::measured_ns_a_step);
+/// The shortest tasks of which 95 % of the time is work, in us, to 15 %. Collective.
+double shortest_efficient(cleave::Pool& pool, const std::string& schedule, double step_ns,
+                          int repetitions) {
   double enough = 64;
   double too_short = 1.0 / 64;
   while (enough / too_short > 1.15) {
     const double us = std::sqrt(enough * too_short);
     (efficiency(pool, schedule, us, step_ns, repetitions) < 0.95 ? too_short : enough) = us;
   }
+  return enough;
+}
+
+/// METG (Slaughter et al., Task Bench, SC20). One disturbed probe misleads a whole search, so it is
+/// the median of three.
+void metg(cleave::Pool& pool, const std::string& schedule, const std::string& wanted,
+          int repetitions) {
+  const double step_ns = pool.from_root(bench::measured_ns_a_step);
+  std::vector<double> found;
+  for (int search = 0; search < 3; ++search)
+    found.push_back(shortest_efficient(pool, schedule, step_ns, repetitions));
   if (pool.is_root())
-    bench::print("METG(95 %), " + schedule, {enough, {}}, "us a task, to 15 %", wanted);
+    bench::print("METG(95 %), " + schedule, bench::figure(found), "us a task, to 15 %", wanted);
 }
 
 /// What all of one load's sides took: the clairvoyant plan, each schedule, auto with a hint of
