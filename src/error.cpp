@@ -16,9 +16,9 @@ std::string with_place(const std::string& message, const ErrorPlace& place) {
 
 std::string describe(const std::vector<TaskFailure>& failures) {
   const TaskFailure& first = failures.front();
-  std::string text = "task " + std::to_string(first.task) + " failed on rank " +
-                     std::to_string(first.rank) + " (thread " + std::to_string(first.thread) +
-                     ", host " + first.host + "): " + first.type;
+  std::string text = first.task < 0 ? "the call" : "task " + std::to_string(first.task);
+  text += " failed on rank " + std::to_string(first.rank) + " (thread " +
+          std::to_string(first.thread) + ", host " + first.host + "): " + first.type;
   if (!first.what.empty())
     text += ": " + first.what;
   if (failures.size() > 1)

@@ -39,6 +39,8 @@ TEST(MapError, NamesTheFirstTaskAndCountsTheOthers) {
   EXPECT_EQ(both.failures().size(), 2U);
   EXPECT_TRUE(std::string(both.what()).ends_with("(and 1 more)"));
   EXPECT_EQ(both.kind(), ErrorKind::failed_task);
+  EXPECT_STREQ(MapError({{-1, 1, 0, "n1", "std::bad_alloc", ""}}).what(),
+               "the call failed on rank 1 (thread 0, host n1): std::bad_alloc");
 }
 
 } // namespace

@@ -183,6 +183,7 @@ public:
   void enter(Phase phase) { clock_.enter(phase); }
   /// Counts bytes that travelled between ranks.
   void count_bytes(std::uint64_t in, std::uint64_t out);
+  static constexpr std::int64_t beside_tasks = -1; ///< TaskFailure::task of no task
   /// Records the failure of a task. Thread-safe.
   /// @param stop the others need not go on
   void fail(const Worker& worker, std::int64_t task, const std::exception_ptr& why,
@@ -197,7 +198,7 @@ public:
     try {
       work();
     } catch (...) {
-      fail(crew_.front(), 0, std::current_exception());
+      fail(crew_.front(), beside_tasks, std::current_exception());
     }
   }
   [[nodiscard]] bool stopped() const noexcept {

@@ -53,7 +53,7 @@ private:
 
 /// One task that threw: an exception carried as data from the worker to every rank.
 struct TaskFailure {
-  std::int64_t task = 0; ///< index of the task
+  std::int64_t task = 0; ///< its index; -1: what the rank does beside the tasks, such as packing
   int rank = 0;
   int thread = 0;
   std::string host;
