@@ -58,12 +58,6 @@ int last_of_ended(const std::vector<fs::path>& files) {
   return last;
 }
 
-std::uintmax_t size_of_file(const fs::path& file) {
-  std::error_code gone;
-  const std::uintmax_t size = fs::file_size(file, gone);
-  return gone ? 0 : size;
-}
-
 class Reader {
 public:
   KeptByOthers read(const fs::path& folder) {
@@ -76,14 +70,15 @@ public:
       kept_.last_number = std::max(kept_.last_number, name.attempt);
       if (name.what == "stop")
         continue;
-      if (name.what == "log")
-        kept_.log_bytes += size_of_file(file);
       if (name.what == "journal" && !attempts_.contains(name.attempt))
         continue; // nobody knows of which job; its log would have come before it
       const auto shared = std::make_shared<const fs::path>(file);
-      read_journal(file, [&](const RecordPlace& place, std::span<const std::byte> payload) {
-        take(shared, name.attempt, place, payload);
-      });
+      const std::uint64_t bytes =
+          read_journal(file, [&](const RecordPlace& place, std::span<const std::byte> payload) {
+            take(shared, name.attempt, place, payload);
+          });
+      if (name.what == "log")
+        kept_.log_bytes += bytes;
     }
     for (auto& [number, attempt] : attempts_) // but those killed before they said a word
       kept_.attempts.push_back(std::move(attempt));
@@ -230,14 +225,21 @@ KeptByOthers accepted_attempts(const CheckpointOptions& options) {
   return kept;
 }
 
-std::uintmax_t bytes_of_logs(const fs::path& folder, int attempt) {
+std::uint64_t bytes_of_logs(const fs::path& folder, int attempt) {
   const std::vector<fs::path> files = files_in(folder);
   const int ended = last_of_ended(files);
-  std::uintmax_t bytes = 0;
-  for (const fs::path& file : files)
-    if (const FileName name = *file_name(file);
-        name.what == "log" && name.attempt > ended && name.attempt < attempt)
-      bytes += size_of_file(file);
+  std::uint64_t bytes = 0;
+  for (const fs::path& file : files) {
+    const FileName name = *file_name(file);
+    if (name.what != "log" || name.attempt <= ended || name.attempt >= attempt)
+      continue;
+    try {
+      bytes += read_journal(file, [](const RecordPlace&, std::span<const std::byte>) {});
+    } catch (const FileFailure& failure) {
+      if (failure.error() != ENOENT) // a launch that ends removes it
+        throw;
+    }
+  }
   return bytes;
 }
 

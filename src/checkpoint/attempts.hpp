@@ -36,7 +36,7 @@ struct KeptByOthers {
   std::vector<Attempt> attempts; ///< in order
   int ended = 0;                 ///< all up to this number is of no use: that run has ended
   int last_number = 0; ///< of them all, and of those that were killed before they said a word
-  std::uintmax_t log_bytes = 0;      ///< of all logs when they were read
+  std::uint64_t log_bytes = 0;       ///< read of all logs
   std::map<int, std::uint64_t> done; ///< repetition -> checksum of its answer
   std::map<CallKey, std::vector<KeptRecord>> parts;
   std::optional<KeptRecord> state; ///< the latest, of the latest repetition that has one
@@ -64,9 +64,10 @@ struct KeptByOthers {
 /// Local.
 void refuse_strangers(const std::filesystem::path& folder);
 
-/// The size of the logs of attempts before this one: they grow while one is at work, and are gone
-/// when one has ended. Local.
-[[nodiscard]] std::uintmax_t bytes_of_logs(const std::filesystem::path& folder, int attempt);
+/// What is read now of the logs of attempts before this one: they grow while one is at work, and
+/// are gone when one has ended. By reading, as network file systems keep old sizes for a while.
+/// Local. @throws FileFailure
+[[nodiscard]] std::uint64_t bytes_of_logs(const std::filesystem::path& folder, int attempt);
 
 /// Removes the files of all attempts up to `last`, and the folder when it is empty then. Local;
 /// never fails.

@@ -150,15 +150,16 @@ bool JournalWriter::replaced_at(const std::filesystem::path& name) const noexcep
          (mine.st_dev != there.st_dev || mine.st_ino != there.st_ino);
 }
 
-void read_journal(
+std::uint64_t read_journal(
     const std::filesystem::path& file,
     const std::function<void(const RecordPlace&, std::span<const std::byte> payload)>& told) {
   const Descriptor descriptor = opened(file, O_RDONLY);
   const std::uint64_t size = size_of(descriptor.get());
   std::vector<std::byte> record;
-  for (std::uint64_t offset = 0; read_record(descriptor.get(), offset, size, record);
-       offset += record.size())
+  std::uint64_t offset = 0;
+  for (; read_record(descriptor.get(), offset, size, record); offset += record.size())
     told({head_in(record), offset}, std::span(record).subspan(sizeof(RecordHead)));
+  return offset;
 }
 
 JournalReader::JournalReader(const std::filesystem::path& file) : file_(opened(file, O_RDONLY)) {}

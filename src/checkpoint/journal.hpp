@@ -79,8 +79,9 @@ struct RecordPlace {
 
 /// Hands over the records of a file, one after the other, up to the first that is not whole: a file
 /// that was cut or changed ends there. A record at a time is in memory, and none that is larger
-/// than the file. Local. @throws FileFailure where the file cannot be read
-void read_journal(
+/// than the file. Local. @return the bytes of those records
+/// @throws FileFailure where the file cannot be read
+std::uint64_t read_journal(
     const std::filesystem::path& file,
     const std::function<void(const RecordPlace&, std::span<const std::byte> payload)>& told);
 
