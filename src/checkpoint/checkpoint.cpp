@@ -186,6 +186,7 @@ void Checkpoint::claim() {
   // From here on no other launch removes what was read; it may have until now.
   if (bytes_of_logs(options.folder, work.attempt) != work.kept.log_bytes) {
     std::error_code ignored;
+    work.log.reset(); // a run that goes on without a checkpoint has none to be superseded in
     fs::remove(log_of(options.folder, work.attempt), ignored);
     fs::remove(options.folder, ignored); // where it is empty now
     throw Error(ErrorKind::bad_input,
