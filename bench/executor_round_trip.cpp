@@ -186,21 +186,27 @@ void measure_waiting_for_work(cleave::Executor& e) {
   bench::print("waiting for tasks of 10 ms", {taken, {}}, "% of root's core", "< 1");
 }
 
+/// Round trips to a rank that has had nothing to do for `rest_ms`.
+void measure_asleep(cleave::Executor& e, int rest_ms, int rests, const std::string& wanted) {
+  std::vector<double> rested;
+  for (int trip = 0; trip < rests; ++trip) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(rest_ms));
+    rested.push_back(round_trip(e, trip));
+  }
+  print_trips("round trip, asleep for " + std::to_string(rest_ms) + " ms", rested, wanted);
+}
+
 void measure(cleave::Executor& e, int trips, int rests) {
   std::vector<double> awake;
-  std::vector<double> rested;
-  hold_root(e, 3);
+  hold_root(e, 10); // longer than all trips take
   for (int trip = -1000; trip < trips; ++trip) {
     const double seconds = round_trip(e, trip);
     if (trip >= 0)
       awake.push_back(seconds);
   }
-  for (int trip = 0; trip < rests; ++trip) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    rested.push_back(round_trip(e, trip));
-  }
   print_trips("round trip, awake", awake, "< 3 on a node, 20 over TCP");
-  print_trips("round trip, asleep", rested, "< 60 on a node");
+  measure_asleep(e, 5, rests, "< 60 on a node");
+  measure_asleep(e, 100, rests / 4, "");
 
   measure_large(e);
   std::vector<double> rates;

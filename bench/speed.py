@@ -56,7 +56,7 @@ COMMANDS = [
         "bare MPI message and answer, awake": "MPI_Send, MPI_Recv",
         "round trip, awake": "rings in the node's memory, no MPI; own archive",
         "bare futex, rank 1 asleep": "FUTEX_WAKE of a process whose core sleeps",
-        "round trip, asleep": "futex; who is to get the task is woken before it is packed; root stays awake while it may answer",
+        "round trip, asleep": "futex, by naps of 1 ms at first so that its core does not sleep deep; woken before the task is packed; where both share a core, who waits yields it",
         "bare futex, root asleep": "FUTEX_WAKE of a process whose core sleeps",
         "added to tasks of 10 ms": "futex; who has woken root stays awake until it asks again",
         "waiting for tasks of 10 ms": "50 us awake, then futex",

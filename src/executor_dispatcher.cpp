@@ -119,6 +119,7 @@ TaskPointer Dispatcher::submit(std::uint32_t function, std::vector<std::byte> ar
 void Dispatcher::rouse() {
   if (queued_ > 0)
     return; // nobody is idle
+  bell_.be_here();
   const Lock lock(mutex_);
   if (Remote* const next = remote_with_less_than(1))
     next->channel.to_rank.rouse();
@@ -221,8 +222,9 @@ void Dispatcher::send(Remote& remote, Frame frame) {
 
 void Dispatcher::flush(Remote& remote) {
   remote.crowded = !remote.writer.flush(remote.channel.to_rank);
-  if (const int core = remote.channel.to_rank.woke(); core != no_core)
-    woke_.store(core, std::memory_order_relaxed);
+  written_to_.store(&remote.channel.to_rank.reader(), std::memory_order_relaxed);
+  if (remote.channel.to_rank.woke())
+    woke_.store(true, std::memory_order_relaxed);
   // Whoever looks after the channels goes on when there is room, which may be at once.
   if (remote.crowded && remote.channel.to_rank.ask_room() > 0)
     bell_.ring();

@@ -146,7 +146,8 @@ private:
   Bell& bell_;
   std::chrono::duration<double> timeout_; // of tasks that name none
   bool spins_;
-  std::atomic<int> woke_ = no_core; // somebody there, since the main thread last waited
+  std::atomic<bool> woke_ = false;                // somebody, since the main thread last waited
+  std::atomic<const Bell*> written_to_ = nullptr; // of the rank that was last sent something
   int workers_;
   Crew crew_;
   Absence absence_; // of those that the main thread waits for

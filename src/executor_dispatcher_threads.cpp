@@ -31,10 +31,11 @@ bool Dispatcher::wait(const std::function<bool()>& ready, const Deadline& deadli
   bell_.asleep.store(0); // awake, and attending in the service thread's stead
   Naps awake = channels_.naps();
   if (waits_long_)
-    awake.stay_awake(doubtful_time, false);
-  await_woken(awake, woke_.exchange(no_core, std::memory_order_relaxed), answer_time);
+    awake.stay_awake(doubtful_time);
+  if (woke_.exchange(false, std::memory_order_relaxed))
+    awake.stay_awake(answer_time);
   const bool come = wait_on(
-      bell_, main_thread, spins_, awake, deadline,
+      bell_, main_thread, written_to_, spins_, awake, deadline,
       [&](Naps& naps) {
         if (attend())
           naps.restart();
@@ -83,7 +84,7 @@ void Dispatcher::work(int thread) {
 }
 
 TaskPointer Dispatcher::next_own(int thread) {
-  spin_until(spins_, channels_.naps(), [this] { return queued_ > 0 || over_; });
+  spin_until(spins_, false, channels_.naps(), [this] { return queued_ > 0 || over_; });
   Lock lock(mutex_);
   ++own_asleep_;
   own_news_.wait(lock, [this] { return !queue_.empty() || over_; });

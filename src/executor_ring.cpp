@@ -29,8 +29,7 @@ std::size_t Ring::write(std::span<const std::byte> from) noexcept {
 }
 
 void Ring::rouse() noexcept {
-  if (const int core = reader_->ring(); core != no_core)
-    woke_ = core;
+  woke_ = reader_->ring() || woke_;
 }
 
 std::size_t Ring::read(std::span<std::byte> to) noexcept {

@@ -19,8 +19,6 @@ namespace cleave::detail {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int no_core = -1;
-
 /// What sleepers are woken by. All zero at first, in memory that both sides see.
 ///
 /// Who goes to sleep says so, then looks once more for what it waits for; who brings news writes
@@ -28,42 +26,41 @@ constexpr int no_core = -1;
 struct alignas(128) Bell {
   std::atomic<std::uint32_t> rung;   // times
   std::atomic<std::uint32_t> asleep; // whom to wake, a bit each; 0: they are awake
-  std::atomic<int> cpu;              // where the last of them ran
+  std::atomic<int> core;             // where its end last was, and 1; 0: nobody has said so
 
-  /// Before who is about to sleep looks once more.
-  void lie_down(std::uint32_t who) noexcept {
-    cpu.store(sched_getcpu());
-    asleep.store(who);
+  /// For its end, whom it may wake: before others look whether they share its core.
+  void be_here() noexcept {
+    if (const int here = 1 + sched_getcpu(); core.load(std::memory_order_relaxed) != here)
+      core.store(here, std::memory_order_relaxed);
   }
-  /// Wakes who sleeps. One load when nobody does, about 2 us otherwise.
-  /// @return the core where the last one woken had run; no_core: all were awake
-  int ring() noexcept {
+  /// Whether its end was last on the caller's core, and may need it.
+  [[nodiscard]] bool is_here() const noexcept {
+    return core.load(std::memory_order_relaxed) == 1 + sched_getcpu();
+  }
+  /// Before who is about to sleep looks once more.
+  void lie_down(std::uint32_t who) noexcept { asleep.store(who); }
+  /// Wakes who sleeps. One load when nobody does, about 2 us otherwise. @return whether somebody
+  /// did
+  bool ring() noexcept {
     if (asleep.load() == 0)
-      return no_core;
+      return false;
     const std::uint32_t who = asleep.exchange(0);
     rung.fetch_add(1);
     if (who == 0)
-      return no_core;
-    const int core = cpu.load();
+      return false;
     futex_wake(rung, who);
-    return core;
+    return true;
   }
 };
 
-/// Before a wait for word from one who may have been woken, on `core`: awake for `time` then, and
-/// yielding where the other needs this core to answer.
-inline void await_woken(Naps& naps, int core, Clock::duration time) noexcept {
-  if (core != no_core)
-    naps.stay_awake(time, core == sched_getcpu());
-}
-
 /// Looks at ready() until it is true or nobody need stay awake; once, unless `spin`.
+/// @param yield the core, now and then
 template <class Ready>
-bool spin_until(bool spin, const Naps& naps, Ready ready) {
+bool spin_until(bool spin, bool yield, const Naps& naps, Ready ready) {
   for (unsigned i = 0; !ready(); ++i) {
     if (!spin || (i % 32 == 0 && !naps.awake())) // the clock is dearer than a look
       return false;
-    if (i % 32 == 0 && naps.yields())
+    if (i % 32 == 0 && yield)
       sched_yield();
     pause();
   }
@@ -72,12 +69,20 @@ bool spin_until(bool spin, const Naps& naps, Ready ready) {
 
 /// Waits until ready(): spins for 50 us since the last ring, then sleeps. look() is called whenever
 /// the waiting thread has slept in vain, twice a second at least, and may throw.
-/// @param who this thread's bit of the bell @return false when the deadline has come
+///
+/// Where ranks are not bound, who is woken may come to the core of who has woken it. If both spun
+/// there, each would hold up the other until it falls asleep, so they yield.
+/// @param who this thread's bit of the bell @param other bell of the end that brings the news;
+/// null: not known @return false when the deadline has come
 template <class Ready, class Look>
-bool wait_on(Bell& bell, std::uint32_t who, bool spin, Naps naps,
+bool wait_on(Bell& bell, std::uint32_t who, const Bell* other, bool spin, Naps naps,
              const std::optional<Clock::time_point>& deadline, Ready ready, Look look) {
   const auto is_ready = [&] { return ready(naps); };
-  while (!spin_until(spin, naps, is_ready)) {
+  const auto shares_core = [&] {
+    bell.be_here();
+    return other != nullptr && other->is_here();
+  };
+  while (!spin_until(spin, shares_core(), naps, is_ready)) {
     if (deadline && Clock::now() >= *deadline)
       return false;
     const std::uint32_t seen = bell.rung.load();
@@ -133,9 +138,8 @@ public:
 
   /// For the writer, who is about to write: wakes the reader. Waking takes long.
   void rouse() noexcept;
-  /// The core of the reader, if what was written since the last question has woken it, else
-  /// no_core.
-  [[nodiscard]] int woke() noexcept { return std::exchange(woke_, no_core); }
+  /// Whether what was written since the last question has woken the reader.
+  [[nodiscard]] bool woke() noexcept { return std::exchange(woke_, false); }
   [[nodiscard]] Bell& reader() noexcept { return *reader_; }
   [[nodiscard]] Bell& writer() noexcept { return *writer_; }
 
@@ -144,7 +148,7 @@ private:
   std::span<std::byte> bytes_;
   Bell* reader_ = nullptr;
   Bell* writer_ = nullptr;
-  int woke_ = no_core;
+  bool woke_ = false;
 };
 
 } // namespace cleave::detail

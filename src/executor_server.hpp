@@ -50,7 +50,7 @@ private:
   std::mutex reading_;
   std::atomic<bool> waiting_{false}; // some worker, for an order
   FrameReader reader_;
-  std::atomic<int> woke_ = no_core; // root there, since a worker last waited
+  std::atomic<bool> woke_ = false; // root, since a worker last waited
   std::mutex writing_;
   FrameWriter writer_;
   std::mutex failing_;

@@ -76,8 +76,8 @@ inline void wake(std::atomic<std::uint32_t>& word, std::atomic<std::uint32_t>& a
 }
 
 /// How long one who polls stays awake, and then sleeps between two looks: for a sixteenth of the
-/// time waited so far, so that a wait is hardly longer for it. A nap costs a virtual machine 30 us
-/// of its core and more, however long it is.
+/// time waited so far, so that a wait is hardly longer for it. A nap costs a virtual machine 15 to
+/// 30 us of its core, however long it is.
 class Naps {
 public:
   using Clock = std::chrono::steady_clock;
@@ -87,14 +87,12 @@ public:
                 Clock::duration shortest = std::chrono::microseconds(20)) noexcept
       : longest_(longest), shortest_(shortest) {}
   /// Something has come: stay awake for 50 us.
-  void restart() noexcept { stay_awake(spin_time, false); }
-  /// Stay awake for so long from now on. @param yield the core, now and then
-  void stay_awake(Clock::duration time, bool yield) noexcept {
+  void restart() noexcept { stay_awake(spin_time); }
+  /// Stay awake for so long from now on.
+  void stay_awake(Clock::duration time) noexcept {
     since_ = Clock::now();
     awake_ = time;
-    yields_ = yield;
   }
-  [[nodiscard]] bool yields() const noexcept { return yields_; }
   [[nodiscard]] bool awake() const noexcept { return Clock::now() - since_ < awake_; }
   /// The end of the next nap.
   [[nodiscard]] Clock::time_point next() const noexcept {
@@ -106,7 +104,6 @@ private:
   Clock::duration longest_;
   Clock::duration shortest_;
   Clock::duration awake_ = spin_time;
-  bool yields_ = false;
   Clock::time_point since_ = Clock::now();
 };
 

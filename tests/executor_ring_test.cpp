@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <stdexcept>
 #include <thread>
 #include <vector>
 
@@ -70,52 +71,82 @@ TEST_F(RingOf64, WakesAWriterWhoHasAskedForRoom) {
   EXPECT_EQ(writer_.rung.load(), 1U);
 }
 
-TEST_F(RingOf64, TellsOnceWhichCoreTheReaderWasWokenFor) {
+TEST_F(RingOf64, TellsOnceThatItHasWokenTheReader) {
   EXPECT_EQ(ring_.write(numbered(0, 1)), 1U);
-  EXPECT_EQ(ring_.woke(), no_core) << "it was awake";
+  EXPECT_FALSE(ring_.woke()) << "it was awake";
   reader_.lie_down(sleeper);
-  reader_.cpu = 5;
   EXPECT_EQ(ring_.write(numbered(1, 1)), 1U);
   EXPECT_EQ(ring_.write(numbered(2, 1)), 1U);
-  EXPECT_EQ(ring_.woke(), 5);
-  EXPECT_EQ(ring_.woke(), no_core);
+  EXPECT_TRUE(ring_.woke());
+  EXPECT_FALSE(ring_.woke());
 }
 
 TEST(Bell, WakesWhoHasLainDown) {
   Bell bell{};
-  EXPECT_EQ(bell.ring(), no_core) << "nobody sleeps";
+  EXPECT_FALSE(bell.ring()) << "nobody sleeps";
   std::atomic<bool> ready = false;
   std::jthread other([&] {
     EXPECT_TRUE(wait_on(
-        bell, sleeper, false, Naps(1h, 1h), std::nullopt, [&](Naps&) { return ready.load(); },
-        [] {}));
+        bell, sleeper, nullptr, false, Naps(1h, 1h), std::nullopt,
+        [&](Naps&) { return ready.load(); }, [] {}));
   });
   while (bell.asleep.load() == 0)
     std::this_thread::yield();
   ready = true;
-  EXPECT_EQ(bell.ring(), bell.cpu.load());
+  EXPECT_TRUE(bell.ring());
 }
 
-TEST(AwaitWoken, StaysAwakeForWhoWasWokenAndYieldsTheCoreItNeeds) {
-  cpu_set_t before;
-  ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
-  cpu_set_t here;
-  CPU_ZERO(&here);
-  const int core = sched_getcpu();
-  CPU_SET(static_cast<std::size_t>(core), &here);
-  ASSERT_EQ(sched_setaffinity(0, sizeof here, &here), 0);
-  Naps naps(longest_sleep);
-  await_woken(naps, no_core, 1h);
-  EXPECT_FALSE(naps.yields());
-  std::this_thread::sleep_for(2 * spin_time);
-  EXPECT_FALSE(naps.awake());
-  await_woken(naps, core, 1h);
-  EXPECT_TRUE(naps.yields());
-  EXPECT_TRUE(naps.awake());
-  await_woken(naps, core + 1, 1h);
-  EXPECT_FALSE(naps.yields());
-  EXPECT_TRUE(naps.awake());
-  sched_setaffinity(0, sizeof before, &before);
+/// Keeps this thread, and those that it starts, on one core.
+class OneCore {
+public:
+  OneCore() {
+    cpu_set_t here;
+    CPU_ZERO(&here);
+    CPU_SET(static_cast<std::size_t>(sched_getcpu()), &here);
+    if (sched_getaffinity(0, sizeof before_, &before_) != 0 ||
+        sched_setaffinity(0, sizeof here, &here) != 0)
+      throw std::runtime_error("threads cannot be bound here");
+  }
+  OneCore(const OneCore&) = delete;
+  OneCore& operator=(const OneCore&) = delete;
+  ~OneCore() { sched_setaffinity(0, sizeof before_, &before_); }
+
+private:
+  cpu_set_t before_{};
+};
+
+TEST(Bell, KnowsWhoseEndWasLastOnThisCore) {
+  const OneCore core;
+  Bell bell{};
+  EXPECT_FALSE(bell.is_here()) << "nobody has said so";
+  bell.be_here();
+  EXPECT_TRUE(bell.is_here());
+  ++bell.core;
+  EXPECT_FALSE(bell.is_here());
+}
+
+TEST(WaitOn, YieldsACoreThatBothEndsShare) {
+  const OneCore core;
+  std::array<Bell, 2> bells{};
+  for (Bell& bell : bells)
+    bell.be_here();
+  constexpr int trips = 50;
+  std::atomic<int> turn = 0;
+  std::atomic<std::int64_t> looks = 0;
+  const auto play = [&](std::size_t self) {
+    Naps naps(1h);
+    naps.stay_awake(1h);
+    for (int trip = static_cast<int>(self); trip < 2 * trips; trip += 2) {
+      wait_on(
+          bells[self], sleeper, &bells[1 - self], true, naps, std::nullopt,
+          [&](Naps&) { return ++looks, turn.load() == trip; }, [] {});
+      ++turn;
+    }
+  };
+  std::jthread other([&] { play(1); });
+  play(0);
+  other.join();
+  EXPECT_LT(looks, 2 * trips * 1000) << "one spins through a time slice that the other needs";
 }
 
 } // namespace
