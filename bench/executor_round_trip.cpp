@@ -198,7 +198,7 @@ void measure_asleep(cleave::Executor& e, int rest_ms, int rests, const std::stri
 
 void measure(cleave::Executor& e, int trips, int rests) {
   std::vector<double> awake;
-  hold_root(e, 10); // longer than all trips take
+  hold_root(e, 3);
   for (int trip = -1000; trip < trips; ++trip) {
     const double seconds = round_trip(e, trip);
     if (trip >= 0)

@@ -91,7 +91,7 @@ std::optional<Frame> TaskServer::next_order() {
   Ring& ring = channel_.to_rank;
   std::optional<Frame> order;
   waiting_ = true;
-  Naps awake = channels_.carries() ? channels_.naps() : light_naps();
+  Naps awake = channels_.carries() || !spins_ ? channels_.naps() : light_naps();
   if (woke_.exchange(false))
     awake.stay_awake(question_time);
   wait_on(

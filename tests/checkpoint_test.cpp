@@ -1,6 +1,5 @@
-// Checkpoints: journals that are cut or changed, folders that are refused, and calls of the Pool
-// that one launch begins and another, of other ranks, threads and schedule, goes on with.
-#include "../src/checkpoint/attempts.hpp"
+// Checkpoints: folders that are refused, and calls of the Pool that one launch begins and another,
+// of other ranks, threads and schedule, goes on with.
 #include "cleave/pool.hpp"
 #include "store_fixture.hpp"
 
@@ -10,7 +9,6 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
-#include <fstream>
 #include <thread>
 
 namespace cleave {
@@ -23,81 +21,6 @@ class CheckpointTest : public testing::StoreTest {
 protected:
   const fs::path kept_ = in_folder("kept");
 };
-
-std::vector<std::byte> bytes_of(const std::string& text) {
-  const auto bytes = std::as_bytes(std::span(text));
-  return {bytes.begin(), bytes.end()};
-}
-
-std::string text_of(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-std::vector<std::string> payloads_in(const fs::path& file) {
-  std::vector<std::string> all;
-  read_journal(file, [&](const RecordPlace& place, std::span<const std::byte> payload) {
-    EXPECT_EQ(JournalReader(file).payload(place), std::vector(payload.begin(), payload.end()));
-    all.push_back(text_of(payload));
-  });
-  return all;
-}
-
-void write_journal(const fs::path& file, const std::vector<std::string>& payloads) {
-  JournalWriter writer(file, 1 << 20);
-  for (const std::string& payload : payloads)
-    EXPECT_TRUE(writer.append({.kind = RecordKind::part}, bytes_of(payload)));
-  EXPECT_GT(writer.flush(), 0U);
-}
-
-TEST_F(CheckpointTest, AJournalGivesBackItsRecords) {
-  const std::vector<std::string> payloads = {"one", "", std::string(100'000, 'x')};
-  write_journal(file_, payloads);
-  EXPECT_EQ(payloads_in(file_), payloads);
-}
-
-TEST_F(CheckpointTest, AJournalThatIsCutEndsWithItsLastWholeRecord) {
-  const std::vector<std::string> payloads = {"first", "second", "third"};
-  write_journal(file_, payloads);
-  const auto size = fs::file_size(file_);
-  const std::uintmax_t one = sizeof(RecordHead) + 5;
-  for (std::uintmax_t cut = 0; cut < size; cut += 7) {
-    fs::copy_file(file_, in_folder("cut"), fs::copy_options::overwrite_existing);
-    fs::resize_file(in_folder("cut"), cut);
-    EXPECT_EQ(payloads_in(in_folder("cut")).size(), cut < one           ? 0U
-                                                    : cut < 2 * one + 1 ? 1U
-                                                                        : 2U)
-        << cut;
-  }
-}
-
-TEST_F(CheckpointTest, AChangedByteHidesARecordAndNeverChangesIt) {
-  const std::vector<std::string> payloads = {"first", "second", "third"};
-  write_journal(file_, payloads);
-  for (std::uintmax_t at = 0; at < fs::file_size(file_); ++at) {
-    fs::copy_file(file_, in_folder("changed"), fs::copy_options::overwrite_existing);
-    {
-      std::fstream stream(in_folder("changed"), std::ios::in | std::ios::out | std::ios::binary);
-      stream.seekg(static_cast<std::streamoff>(at));
-      const char was = static_cast<char>(stream.get());
-      stream.seekp(static_cast<std::streamoff>(at));
-      stream.put(static_cast<char>(was ^ 0x10));
-    }
-    const auto found = payloads_in(in_folder("changed"));
-    ASSERT_LT(found.size(), payloads.size()) << at;
-    EXPECT_TRUE(std::equal(found.begin(), found.end(), payloads.begin())) << at;
-  }
-}
-
-TEST_F(CheckpointTest, AFullJournalTakesNoMore) {
-  JournalWriter writer(file_, 200);
-  EXPECT_TRUE(writer.append({}, bytes_of("kept")));
-  EXPECT_FALSE(writer.append({}, bytes_of(std::string(100, 'x'))));
-  EXPECT_GT(writer.flush(), 0U);
-  EXPECT_TRUE(writer.append({}, bytes_of(std::string(1000, 'x')))) << "alone it is taken";
-  EXPECT_FALSE(writer.append({}, {}));
-  writer.flush();
-  EXPECT_EQ(payloads_in(file_), (std::vector<std::string>{"kept", std::string(1000, 'x')}));
-}
 
 // Young: sqrt(2 * 10 s * 1 day) = 1314.5 s; and 100 times the cost where failures are so frequent
 // that it would be less.
@@ -449,37 +372,6 @@ TEST_F(CheckpointTest, AStrangersFolderIsRefusedWhereAnybodyMayMakeOne) {
     }
 }
 
-TEST_F(CheckpointTest, EachAttemptOwnsItsFiles) {
-  Comm::in_process(1, [&](Comm& comm) {
-    CheckpointOptions options;
-    options.folder = kept_;
-    options.resume = true;
-    Checkpoint first(comm, options);
-    first.begin();
-    EXPECT_FALSE(first.superseded());
-    Checkpoint second(comm, options);
-    second.begin();
-    EXPECT_EQ(second.attempt(), 2);
-    EXPECT_TRUE(first.superseded());
-    first.remove();
-    EXPECT_TRUE(fs::exists(log_of(kept_, 2))) << "the first attempt removed what is not its own";
-    second.remove();
-    EXPECT_FALSE(fs::exists(kept_));
-  });
-}
-
-TEST_F(CheckpointTest, TwoLaunchesAtOnceAreNotOneAttempt) {
-  Comm::in_process(1, [&](Comm& comm) {
-    CheckpointOptions options;
-    options.folder = kept_;
-    options.resume = true;
-    Checkpoint first(comm, options);
-    Checkpoint second(comm, options);
-    first.begin();
-    EXPECT_THROW(second.begin(), Error);
-  });
-}
-
 TEST_F(CheckpointTest, TroubleIsToldOnceAndNotAfterTheEnd) {
   Comm::in_process(1, [&](Comm& comm) {
     for (const bool ended : {false, true}) {
@@ -498,93 +390,6 @@ TEST_F(CheckpointTest, TroubleIsToldOnceAndNotAfterTheEnd) {
       EXPECT_EQ(told, ended ? 0 : 1);
     }
   });
-}
-
-/// What a resumed launch says when `meanwhile(earlier)` comes between its look and its claim.
-std::string refusal_after(const fs::path& folder,
-                          const std::function<void(Checkpoint& earlier)>& meanwhile) {
-  std::string said;
-  Comm::in_process(1, [&](Comm& comm) {
-    CheckpointOptions options;
-    options.folder = folder;
-    options.resume = true;
-    Checkpoint(comm, options).begin();
-    Checkpoint earlier(comm, options);
-    earlier.begin();
-    Checkpoint later(comm, options);
-    meanwhile(earlier);
-    try {
-      later.begin();
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::bad_input);
-      said = error.what();
-    }
-  });
-  return said;
-}
-
-TEST_F(CheckpointTest, ALaunchThatHasReadWhatIsStillWrittenIsRefused) {
-  EXPECT_EQ(refusal_after(kept_, [](const Checkpoint&) {}), "");
-  EXPECT_THAT(refusal_after(kept_, [](Checkpoint& earlier) { earlier.complete(0, 1); }),
-              ::testing::HasSubstr("another launch"));
-  EXPECT_THAT(refusal_after(kept_, [](Checkpoint& earlier) { earlier.remove(); }),
-              ::testing::HasSubstr("another launch"));
-  EXPECT_FALSE(fs::exists(kept_)) << "the refused launch left its log";
-}
-
-TEST_F(CheckpointTest, ALaunchBeginsAnewWhileAnEndedOneRemovesItsFiles) {
-  Comm::in_process(1, [&](Comm& comm) {
-    CheckpointOptions options;
-    options.folder = kept_;
-    Checkpoint(comm, options).begin();
-    ASSERT_TRUE(mark_as_ended(kept_, 1));
-    EXPECT_FALSE(mark_as_ended(kept_, 1)) << "it was marked";
-    Checkpoint anew(comm, options); // without resume as well
-    anew.begin();
-    EXPECT_EQ(anew.attempt(), 3);
-    EXPECT_TRUE(anew.earlier().empty());
-    remove_attempts(kept_, 2);
-    EXPECT_EQ(read_attempts(kept_).attempts.size(), 1U) << "its files were removed";
-    anew.remove();
-    EXPECT_FALSE(fs::exists(kept_));
-  });
-}
-
-/// Of two launches that meet at any instant, each goes on, begins anew or is told of the other.
-TEST_F(CheckpointTest, LaunchesThatMeetAnEndingOneAreToldOrGoOn) {
-  const auto until = std::chrono::steady_clock::now() + 1s;
-  for (int round = 0; round < 1000 && std::chrono::steady_clock::now() < until; ++round)
-    Comm::in_process(2, [&](Comm& both) {
-      Comm::in_process(1, [&](Comm& comm) {
-        CheckpointOptions options;
-        options.folder = kept_;
-        options.resume = true;
-        std::optional<Checkpoint> earlier;
-        if (both.is_root()) {
-          Checkpoint(comm, options).begin();
-          earlier.emplace(comm, options);
-          earlier->begin();
-        }
-        both.barrier();
-        if (earlier)
-          return earlier->remove();
-        std::this_thread::sleep_for(std::chrono::microseconds(round % 200));
-        try {
-          Checkpoint later(comm, options);
-          later.begin();
-          EXPECT_TRUE(later.active());
-          later.flush(false);
-          EXPECT_FALSE(later.trouble()) << later.trouble()->what();
-          later.remove();
-        } catch (const Error& error) {
-          EXPECT_EQ(error.kind(), ErrorKind::bad_input) << error.what();
-        }
-      });
-      both.barrier();
-      if (both.is_root())
-        remove_attempts(kept_);
-      both.barrier();
-    });
 }
 
 } // namespace
