@@ -112,7 +112,7 @@ TaskPointer Dispatcher::submit(std::uint32_t function, std::vector<std::byte> ar
     ++unready_;
     dispatch();
   }
-  carry();
+  send_off();
   return task;
 }
 

@@ -123,6 +123,7 @@ private:
   void flush(Remote& remote);
   [[nodiscard]] bool news();
   bool attend();
+  void send_off();
   bool carry() noexcept;
   bool take_news();
   void take_answer(Remote& remote, Frame answer);

@@ -20,6 +20,12 @@ constexpr std::uint32_t main_thread = 2;
 constexpr auto long_wait = std::chrono::milliseconds(1);
 constexpr auto doubtful_time = std::chrono::microseconds(10);
 
+// Between looks of the service thread at a main thread that waits now and then; longer where it
+// does little else, since a look holds it up on their core for 20 us.
+constexpr Clock::duration shortest_look = std::chrono::milliseconds(1);
+constexpr Clock::duration longest_look = std::chrono::milliseconds(16);
+constexpr std::uint32_t many_waits = 16;
+
 } // namespace
 
 bool Dispatcher::wait(const std::function<bool()>& ready, const Deadline& deadline) {
@@ -32,6 +38,8 @@ bool Dispatcher::wait(const std::function<bool()>& ready, const Deadline& deadli
   Naps awake = channels_.naps();
   if (waits_long_)
     awake.stay_awake(doubtful_time);
+  else if (channels_.carries())
+    awake.stay_awake(answer_time); // nobody knows whether the other end naps
   if (woke_.exchange(false, std::memory_order_relaxed))
     awake.stay_awake(answer_time);
   const bool come = wait_on(
@@ -56,6 +64,19 @@ bool Dispatcher::wait(const std::function<bool()>& ready, const Deadline& deadli
 bool Dispatcher::attend() {
   const bool carried = carry();
   return take_news() || carried;
+}
+
+/// After the main thread has submitted a task: carries it, and takes what has come meanwhile. The
+/// service thread, were it woken for that, would hold up this one on their core.
+void Dispatcher::send_off() {
+  if (!channels_.carries())
+    return;
+  main_waits_ = true;
+  bell_.asleep.store(0);
+  carry();
+  main_waits_ = false;
+  bell_.asleep.store(service_thread);
+  take_news(); // of ranks on this node as well, who could wake nobody
 }
 
 /// What MPI finds wrong is a loss, for whichever thread carries.
@@ -103,12 +124,15 @@ TaskPointer Dispatcher::next_own(int thread) {
 void Dispatcher::serve() {
   begun_.wait(false);
   std::uint32_t waits = 0;
+  Clock::duration between_looks = shortest_look;
   for (Naps naps = channels_.naps(); !(over_ && all_left());) {
     const std::uint32_t seen = bell_.rung.load();
     if (const std::uint32_t begun = waits_; channels_.carries() && begun != waits) {
+      between_looks =
+          begun - waits < many_waits ? shortest_look : std::min(2 * between_looks, longest_look);
       waits = begun;
       naps.restart();
-      sleep(seen, Clock::now() + std::chrono::milliseconds(1));
+      sleep(seen, Clock::now() + between_looks);
     } else if (!main_waits_ && attend()) {
       naps.restart();
     } else if (spins_ && !main_waits_ && naps.awake()) {

@@ -75,8 +75,11 @@ void TaskServer::fail(const std::exception_ptr& why) noexcept {
 void TaskServer::work(int thread) {
   begun_.wait(false);
   try {
-    while (auto order = next_order())
+    while (auto order = next_order()) {
+      if (channels_.carries() && channel_.to_root.filled() > 0)
+        channels_.bell().ring(); // earlier answers go while this worker works
       answer(crew_.perform(thread, std::move(*order)));
+    }
   } catch (...) {
     fail(std::current_exception());
   }
@@ -123,8 +126,6 @@ void TaskServer::answer(Frame frame) {
       [this] { look(); });
   if (channel_.to_root.woke())
     woke_ = true;
-  if (channels_.carries() && channel_.to_root.filled() > 0)
-    channels_.bell().ring(); // the rest goes while this worker works
 }
 
 bool TaskServer::flush() {
