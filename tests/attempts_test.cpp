@@ -25,11 +25,16 @@ protected:
   const fs::path kept_ = in_folder("kept");
 };
 
+CheckpointOptions resuming(const fs::path& folder) {
+  CheckpointOptions options;
+  options.folder = folder;
+  options.resume = true;
+  return options;
+}
+
 TEST_F(AttemptsTest, EachAttemptOwnsItsFiles) {
   Comm::in_process(1, [&](Comm& comm) {
-    CheckpointOptions options;
-    options.folder = kept_;
-    options.resume = true;
+    const CheckpointOptions options = resuming(kept_);
     Checkpoint first(comm, options);
     first.begin();
     EXPECT_FALSE(first.superseded());
@@ -46,9 +51,7 @@ TEST_F(AttemptsTest, EachAttemptOwnsItsFiles) {
 
 TEST_F(AttemptsTest, TwoLaunchesAtOnceAreNotOneAttempt) {
   Comm::in_process(1, [&](Comm& comm) {
-    CheckpointOptions options;
-    options.folder = kept_;
-    options.resume = true;
+    const CheckpointOptions options = resuming(kept_);
     Checkpoint first(comm, options);
     Checkpoint second(comm, options);
     first.begin();
@@ -61,9 +64,7 @@ std::string refusal_after(const fs::path& folder,
                           const std::function<void(Checkpoint& earlier)>& meanwhile) {
   std::string said;
   Comm::in_process(1, [&](Comm& comm) {
-    CheckpointOptions options;
-    options.folder = folder;
-    options.resume = true;
+    const CheckpointOptions options = resuming(folder);
     Checkpoint(comm, options).begin();
     Checkpoint earlier(comm, options);
     earlier.begin();
@@ -112,9 +113,7 @@ TEST_F(AttemptsTest, LaunchesThatMeetAnEndingOneAreToldOrGoOn) {
   for (int round = 0; round < 1000 && std::chrono::steady_clock::now() < until; ++round)
     Comm::in_process(2, [&](Comm& both) {
       Comm::in_process(1, [&](Comm& comm) {
-        CheckpointOptions options;
-        options.folder = kept_;
-        options.resume = true;
+        const CheckpointOptions options = resuming(kept_);
         std::optional<Checkpoint> earlier;
         if (both.is_root()) {
           Checkpoint(comm, options).begin();

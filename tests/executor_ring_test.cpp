@@ -125,6 +125,14 @@ TEST(Bell, KnowsWhoseEndWasLastOnThisCore) {
   EXPECT_FALSE(bell.is_here());
 }
 
+TEST(Naps, StayAwakeForAsLongAsAsked) {
+  Naps naps(longest_sleep);
+  std::this_thread::sleep_for(2 * spin_time);
+  EXPECT_FALSE(naps.awake());
+  naps.stay_awake(1h);
+  EXPECT_TRUE(naps.awake());
+}
+
 TEST(WaitOn, YieldsACoreThatBothEndsShare) {
   const OneCore core;
   std::array<Bell, 2> bells{};
