@@ -1,5 +1,6 @@
 // The parts of the workload command: quoting, templates, rows, the environment and cores of a task,
 // the job log, output in order, and one process.
+#include "cleave/command.hpp"
 #include "cleave/error.hpp"
 #include "cleave/timings.hpp"
 #include "command/child_process.hpp"
@@ -324,6 +325,7 @@ TEST_F(CommandFiles, ARunIsToldThatNoLockIsKept) {
   const Values values = testing::values_of(
       command_workload(), {{"tasks", file(":\n").string()}, {"joblog", folder_ / "log"}});
   std::vector<std::string> warnings;
+  start_spawn_server(); // while this process has no other thread, as in a run
   Comm::in_process(1, [&](Comm& comm) {
     Pool pool(comm);
     const auto job = command_workload().prepare(values, pool);

@@ -67,6 +67,8 @@ inline void expect_refusal(const std::function<void()>& prepare, const std::stri
 /// Prepares and runs one repetition of the workload.
 inline Answer run_job(const Workload& workload, const Given& parameters, const Split& split = {}) {
   const Values values = values_of(workload, parameters);
+  if (workload.before_mpi) // as in a run: what it forks is forked of a process without threads
+    workload.before_mpi();
   Answer answer;
   Comm::in_process(split.ranks, [&](Comm& comm) {
     PoolOptions options;

@@ -20,7 +20,9 @@ namespace cleave {
 [[nodiscard]] std::unique_ptr<Job> prepare_commands(const Values& values, Pool& pool);
 
 /// Forks the process that starts commands for this one. Without it prepare_commands() does so, but
-/// then a process of MPI is forked. For Workload::before_mpi. Local.
+/// then a process of MPI is forked, and one with threads: where the memory allocator does not stand
+/// that (the address sanitizer's of GCC 12 does not), no command may ever start. For
+/// Workload::before_mpi. Local.
 /// @throws Error io when the system refuses
 void start_spawn_server();
 
