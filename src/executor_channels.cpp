@@ -99,7 +99,7 @@ bool Channels::carry() {
 
 bool Channels::carry(Courier& courier) {
   bool moved = false;
-  if (const auto piece = courier.outward->front(piece_bytes_);
+  if (const auto piece = courier.outward->whole_front(piece_);
       !piece.empty() && courier.mail->try_send(piece)) {
     courier.outward->consume(piece.size());
     moved = true;

@@ -112,6 +112,8 @@ TaskPointer Dispatcher::submit(std::uint32_t function, std::vector<std::byte> ar
     ++unready_;
     dispatch();
   }
+  if (queued_ > 0 && looks_rarely_.exchange(false))
+    bell_.ring();
   send_off();
   return task;
 }

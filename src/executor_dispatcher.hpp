@@ -166,8 +166,9 @@ private:
 
   std::atomic<std::int64_t> unready_{0};
   std::atomic<bool> main_waits_{false};
-  std::atomic<std::uint32_t> waits_{0}; // of the main thread, begun so far
-  bool waits_long_ = false;             // the main thread did, the last time
+  std::atomic<std::uint32_t> waits_{0};   // of the main thread, begun so far
+  std::atomic<bool> looks_rarely_{false}; // the service thread, while no task is queued
+  bool waits_long_ = false;               // the main thread did, the last time
   std::atomic<bool> is_lost_{false};
   std::atomic<bool> begun_{false};
   std::atomic<bool> over_{false};

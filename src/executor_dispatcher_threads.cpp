@@ -21,10 +21,16 @@ constexpr auto long_wait = std::chrono::milliseconds(1);
 constexpr auto doubtful_time = std::chrono::microseconds(10);
 
 // Between looks of the service thread at a main thread that waits now and then; longer where it
-// does little else, since a look holds it up on their core for 20 us.
+// does little else, since a look holds it up on their core for 20 us; longest while no task is
+// queued that a rank might be without.
 constexpr Clock::duration shortest_look = std::chrono::milliseconds(1);
 constexpr Clock::duration longest_look = std::chrono::milliseconds(16);
-constexpr std::uint32_t many_waits = 16;
+constexpr Clock::duration longest_idle_look = std::chrono::milliseconds(128);
+
+// Whether so many waits in that time are nearly all that the main thread does.
+bool does_little_but_wait(std::uint32_t waits, Clock::duration time) {
+  return waits >= 16 && waits >= time / std::chrono::milliseconds(1);
+}
 
 } // namespace
 
@@ -129,7 +135,10 @@ void Dispatcher::serve() {
     const std::uint32_t seen = bell_.rung.load();
     if (const std::uint32_t begun = waits_; channels_.carries() && begun != waits) {
       between_looks =
-          begun - waits < many_waits ? shortest_look : std::min(2 * between_looks, longest_look);
+          does_little_but_wait(begun - waits, between_looks)
+              ? std::min(2 * between_looks, queued_ > 0 ? longest_look : longest_idle_look)
+              : shortest_look;
+      looks_rarely_ = between_looks > longest_look;
       waits = begun;
       naps.restart();
       sleep(seen, Clock::now() + between_looks);
@@ -156,7 +165,7 @@ void Dispatcher::sleep(std::uint32_t seen, Clock::time_point until) {
   if (!main_waits_) {
     std::uint32_t awake = 0;
     bell_.asleep.compare_exchange_strong(awake, service_thread);
-    if (news() || over_)
+    if (news() || over_ || (looks_rarely_ && queued_ > 0))
       return;
   }
   futex_wait(bell_.rung, seen, service_thread, until);

@@ -50,6 +50,16 @@ std::span<const std::byte> Ring::front(std::size_t most) const noexcept {
   return bytes_.subspan(at, std::min({most, filled(), bytes_.size() - at}));
 }
 
+std::span<const std::byte> Ring::whole_front(std::span<std::byte> room) const noexcept {
+  const std::size_t count = std::min(room.size(), filled()); // once: the writer goes on
+  const std::span<const std::byte> straight = front(count);
+  if (straight.size() == count)
+    return straight;
+  std::memcpy(room.data(), straight.data(), straight.size());
+  std::memcpy(room.data() + straight.size(), bytes_.data(), count - straight.size());
+  return room.first(count);
+}
+
 void Ring::consume(std::size_t bytes) noexcept {
   control_->read.store(control_->read.load() + bytes);
   // Left for the writer to clear: clearing it here could undo what the writer asks anew.

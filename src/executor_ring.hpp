@@ -134,6 +134,8 @@ public:
   std::size_t read(std::span<std::byte> to) noexcept;
   /// What can be read without copying, at most `most` bytes; consume() what was used.
   [[nodiscard]] std::span<const std::byte> front(std::size_t most) const noexcept;
+  /// The same, at most what fits into `room`: those around the ring's end are copied there.
+  [[nodiscard]] std::span<const std::byte> whole_front(std::span<std::byte> room) const noexcept;
   void consume(std::size_t bytes) noexcept;
 
   /// For the writer, who is about to write: wakes the reader. Waking takes long.

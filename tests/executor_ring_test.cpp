@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -51,6 +52,17 @@ TEST_F(RingOf64, GivesBytesInOrderRoundItsEnd) {
     EXPECT_EQ(read(100), numbered(at, 37));
   }
   EXPECT_EQ(read(1), std::vector<std::byte>{});
+}
+
+TEST_F(RingOf64, ShowsInOnePieceWhatLiesRoundItsEnd) {
+  std::array<std::byte, 40> room{};
+  EXPECT_TRUE(ring_.whole_front(room).empty());
+  for (std::size_t at = 0; at < 500; at += 37) {
+    EXPECT_EQ(ring_.write(numbered(at, 37)), 37U);
+    EXPECT_TRUE(std::ranges::equal(ring_.whole_front(std::span(room).first(20)), numbered(at, 20)));
+    EXPECT_TRUE(std::ranges::equal(ring_.whole_front(room), numbered(at, 37)));
+    ring_.consume(37);
+  }
 }
 
 TEST_F(RingOf64, TakesWhatThereIsRoomFor) {

@@ -57,6 +57,14 @@ def environment_of(process):
     return dict(word.decode(errors="replace").split("=", 1) for word in words if b"=" in word)
 
 
+def named(process):
+    """Number, name, state and parent, in the system's words."""
+    try:
+        return " ".join(Path(f"/proc/{process}/stat").read_text().split()[:4])
+    except OSError:
+        return f"{process} (gone)"
+
+
 def parent_of(process):
     try:
         return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
@@ -140,8 +148,9 @@ class Job:
         try:
             self.process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
+            left = [named(process) for process in self.members()]
             self.kill_all()
-            raise AssertionError(f"still running after {seconds} s: {self.said()}") from None
+            raise AssertionError(f"still running after {seconds} s: {left}, {self.said()}") from None
         return self.process.returncode, *self.said()
 
 
