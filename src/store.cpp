@@ -209,11 +209,11 @@ struct Store::State {
     const hdf5::File made = format::create(info, options);
     NewFile fresh(file);
     fresh.write(hdf5::bytes_of(made));
+    go_on_with(opened(fresh));
     if (options.force)
       unnamed = std::move(fresh);
     else
       fresh.publish();
-    open();
   }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
@@ -226,8 +226,13 @@ struct Store::State {
 
   [[nodiscard]] const fs::path& path() const { return unnamed ? unnamed->path() : file; }
 
-  void open() {
-    hdf5 = hdf5::open_file(path(), true);
+  /// Opened, and locked with that, before it has its name: who reads finds no file, or one that is
+  /// being written.
+  static hdf5::File opened(const NewFile& fresh) { return hdf5::open_file(fresh.path(), true); }
+  void go_on_with(hdf5::File changed) {
+    run.close();
+    warm_up.close();
+    hdf5 = std::move(changed);
     run.open(hdf5);
     warm_up.open(hdf5);
   }
@@ -252,9 +257,10 @@ struct Store::State {
     rows.write_schedule(copy, row, schedule);
     NewFile changed(path());
     changed.write(hdf5::bytes_of(copy));
+    hdf5::File locked = opened(changed);
     changed.replace();
     rows.note_schedule(row, schedule);
-    open();
+    go_on_with(std::move(locked));
   }
 
   fs::path file;

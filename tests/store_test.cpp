@@ -1,25 +1,33 @@
 #include "cleave/error.hpp"
 #include "cleave/store.hpp"
+#include "handle.hpp"
 #include "new_file.hpp"
 #include "store_fixture.hpp"
 #include "store_sample.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <stop_token>
+#include <thread>
 
 namespace cleave {
 namespace {
@@ -107,6 +115,30 @@ TEST_F(StoreTest, ChangesTheScheduleOfLaterRepetitions) {
   EXPECT_EQ(timings.run[0].schedule_used + timings.run[2].schedule_used, "block");
   EXPECT_TRUE(same(timings.run[3], sample_repetition(3, "block")));
   EXPECT_EQ(names(), std::vector<std::string>{"run.h5"});
+}
+
+/// Whoever reads it meets a run that writes, or one that has ended.
+TEST_F(StoreTest, IsLockedFromTheInstantAtWhichItHasItsName) {
+  std::atomic<int> read{0};
+  const auto look = [&](const std::stop_token& over) {
+    while (!over.stop_requested()) {
+      const Descriptor file(open(file_.c_str(), O_RDONLY | O_CLOEXEC));
+      if (!file || flock(file.get(), LOCK_SH | LOCK_NB) != 0)
+        continue;
+      struct stat state {};
+      fstat(file.get(), &state);
+      read += state.st_nlink == 0 ? 0 : 1; // else it has been replaced by another one
+    }
+  };
+  const std::jthread reader(look);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+  while (std::chrono::steady_clock::now() < end) {
+    Store store(file_, sample_info(), {2, 0, false});
+    store.commit(0, sample_repetition(0, "auto: dynamic,4"));
+    store.commit(1, sample_repetition(1, "auto: dynamic,8"));
+    EXPECT_EQ(read, 0);
+    fs::remove(file_);
+  }
 }
 
 TEST_F(StoreTest, TextsThatAreNotUtf8StayReadable) {
