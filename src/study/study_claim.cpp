@@ -69,6 +69,10 @@ bool is_of_earlier_attempt(const json& line) {
 
 } // namespace
 
+bool ClaimHolder::is_this_process() const {
+  return here && alive && pid == getpid();
+}
+
 std::string ClaimHolder::text() const {
   return "process " + std::to_string(pid) + " on " + host;
 }

@@ -16,6 +16,8 @@ struct ClaimHolder {
   bool alive = true;       ///< the study; always where that cannot be seen from here
   bool running = false;    ///< a launch of it, here
   bool superseded = false; ///< it was of an earlier attempt of this Slurm job
+  /// Whether the study is this process.
+  [[nodiscard]] bool is_this_process() const;
   /// "process 123 on HOST".
   [[nodiscard]] std::string text() const;
 };

@@ -76,6 +76,8 @@ void StudyPoints::look(const PlannedPoint& point, const Measure& measure, PointS
   std::optional<ClaimHolder> holder = claim_holder(claim(point));
   if (holder && !holder->alive && !holder->running)
     holder.reset(); // killed: whoever resumes takes the point over
+  if (holder && holder->is_this_process())
+    holder.reset(); // nobody else writes
   std::error_code none;
   std::set<fs::path> fresh; // in order: a set
   for (const fs::directory_entry& entry : fs::directory_iterator(folder(), none)) {
@@ -86,7 +88,9 @@ void StudyPoints::look(const PlannedPoint& point, const Measure& measure, PointS
     if (name->suffix == ".h5" && !read_.contains(entry.path()))
       fresh.insert(entry.path());
   }
-  if (!holder)
+  if (holder)
+    fresh.erase(timings(point, status.visits)); // it may be being written
+  else
     std::ranges::for_each(fresh, await_release);
   try {
     read_timings(std::vector(fresh.begin(), fresh.end()),

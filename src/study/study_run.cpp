@@ -134,18 +134,15 @@ private:
       return false;
     }
     look(point); // another study may have measured it meanwhile
-    if (!status(point).stopped_by.empty()) {
-      claim.reset();
-      look(point);
+    if (!status(point).stopped_by.empty())
       return false;
-    }
     points_.sweep(planned);
     const std::size_t before = status(point).measured.samples.size();
     const int number = status(point).visits + 1;
     tell(point, true);
     const Ended ended = launch(point, number, *claim);
+    look(point); // before another study may launch the next one
     claim.reset();
-    look(point);
     if (!asked_to_stop() && !ended.for_another &&
         (ended.status != 0 || status(point).measured.samples.size() == before))
       fail(point, number, ended.status);
