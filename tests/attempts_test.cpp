@@ -89,6 +89,31 @@ TEST_F(AttemptsTest, ALaunchThatHasReadWhatIsStillWrittenIsRefused) {
   EXPECT_FALSE(fs::exists(kept_)) << "the refused launch left its log";
 }
 
+TEST_F(AttemptsTest, ALaunchIsToldWhenALaterOneHasEndedTheRun) {
+  Comm::in_process(1, [&](Comm& comm) {
+    const CheckpointOptions options = resuming(kept_);
+    const CallKey call{.units = 1};
+    {
+      Checkpoint killed(comm, options);
+      killed.begin();
+      killed.keep(call, {0, 1}, {});
+    }
+    Checkpoint slow(comm, options);
+    slow.begin();
+    EXPECT_TRUE(slow.visit(call, [](TaskRange, std::span<const std::byte>) {}));
+    Checkpoint later(comm, options);
+    later.begin();
+    later.remove();
+    try {
+      slow.visit(call, [](TaskRange, std::span<const std::byte>) {});
+      ADD_FAILURE() << "it read a file that is gone";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::io);
+      EXPECT_THAT(error.what(), ::testing::HasSubstr("a later launch"));
+    }
+  });
+}
+
 TEST_F(AttemptsTest, ALaunchBeginsAnewWhileAnEndedOneRemovesItsFiles) {
   Comm::in_process(1, [&](Comm& comm) {
     CheckpointOptions options;

@@ -77,6 +77,16 @@ RecordHead head_of(RecordKind kind, const CallKey& call) {
   return head;
 }
 
+/// Why what was read at the beginning cannot be read again.
+Error unreadable(const FileFailure& failure, const fs::path& file) {
+  // From its claim on, only one that takes over from this launch removes it, when that has ended.
+  if (failure.error() == ENOENT)
+    return {ErrorKind::io,
+            "is gone: a later launch went on with this run and has ended, or somebody removed it",
+            {file.string(), 0, ""}};
+  return {ErrorKind::io, failure.what(), {file.string(), 0, ""}};
+}
+
 /// Whether a part says what it may say of this call.
 bool fits(const RecordHead& head, const CallKey& call) {
   return head.first >= 0 && head.first < head.last && head.last <= call.units;
@@ -354,7 +364,7 @@ bool Checkpoint::visit(
       auto& reader = readers.try_emplace(record.file.get(), *record.file).first->second;
       told({head.first, head.last}, reader.payload(record.place));
     } catch (const FileFailure& failure) {
-      throw Error(ErrorKind::io, failure.what(), {record.file->string(), 0, ""});
+      throw unreadable(failure, *record.file);
     }
     covered = head.last;
   }
@@ -388,7 +398,7 @@ std::optional<Checkpoint::State> Checkpoint::state(std::int32_t repetition,
   try {
     return State{record->place.head.call, JournalReader(*record->file).payload(record->place)};
   } catch (const FileFailure& failure) {
-    throw Error(ErrorKind::io, failure.what(), {record->file->string(), 0, ""});
+    throw unreadable(failure, *record->file);
   }
 }
 
