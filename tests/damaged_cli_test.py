@@ -54,7 +54,7 @@ class Program(unittest.TestCase):
     @classmethod
     def run_cleave(cls, *arguments, status, cwd=None):
         # Without mpirun: some line may ask for a million ranks.
-        run = subprocess.run([CLEAVE, *arguments], cwd=cwd or cls.home, capture_output=True, timeout=60, check=False,
+        run = subprocess.run([CLEAVE, *arguments], cwd=cwd or cls.home, capture_output=True, timeout=240, check=False,
                              stdin=subprocess.DEVNULL, env={**os.environ, "PATH": "/nonexistent"})
         said = run.stderr.decode(errors="replace")
         assert run.returncode in status, (run.returncode, arguments, said[-1000:])

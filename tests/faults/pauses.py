@@ -28,26 +28,27 @@ class Stopped(Case):
     """SIGSTOP of one rank for 5 s: the others wait, name it, and the answer is right."""
 
     def test_for_five_seconds(self):
-        checksums = {line: self.report(*line[:6], "--threads", "4", "-o", f"{i}.h5")["checksum"]
-                     for i, line in enumerate((SQUARES, FARM))}
+        squares = SQUARES[:4] + ("-p", "sleep_ms=100")  # 2 s: slow machines stop it in time
+        farm = FARM[:2] + ("-p", "template=sleep 0.1") + FARM[4:6]
+        checksums = {line: self.report(*line, "--threads", "4", "-o", f"{i}.h5")["checksum"]
+                     for i, line in enumerate((squares, farm))}
         jobs = []
-        for line in (SQUARES, FARM):
+        for line in (squares, farm):
             for victim in (0, 1):
                 name = f"{line[1]}{victim}"
-                job = self.start(*line, "--patience", "2", "-o", f"{name}.h5", "--json", ranks=3,
+                job = self.start(*line, "--threads", "1", "--patience", "2", "-o", f"{name}.h5", "--json", ranks=3,
                                  TMPDIR=self.own_tmp(name))
-                jobs.append((job, line, victim, self.home / f"{name}.progress"))
-        for job, _, victim, progress in jobs:
-            self.assertTrue(helpers.patiently(lambda p=progress: p.exists()))
-            helpers.send(signal.SIGSTOP, [job.ranks()[victim]])
+                self.assertTrue(helpers.patiently((self.home / f"{name}.progress").exists))
+                helpers.send(signal.SIGSTOP, [job.ranks()[victim]])
+                jobs.append((job, line, victim))
         time.sleep(5)
-        for job, _, victim, _ in jobs:
+        for job, _, victim in jobs:
             helpers.send(signal.SIGCONT, [job.ranks()[victim]])
-        for job, line, victim, _ in jobs:
-            with self.fault(f"SIGSTOP of rank {victim} for 5 s, {'run' if line == SQUARES else 'command farm'}"):
+        for job, line, victim in jobs:
+            with self.fault(f"SIGSTOP of rank {victim} for 5 s, {'run' if line == squares else 'command farm'}"):
                 output, errors = self.expect(job, 0)
                 self.assertIn(f'"checksum":"{checksums[line]}"', output.replace(" ", "").replace("\n", ""))
-                if line == SQUARES:
+                if line == squares:
                     self.assertRegex(errors, rf"has waited 2 s for rank {victim} \(")
                 self.nobody_is_left(job)
 
