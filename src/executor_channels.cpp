@@ -92,23 +92,35 @@ bool Channels::carry() {
     return false;
   const std::lock_guard lock(carrying_);
   bool moved = false;
-  for (Courier& courier : couriers_)
-    moved = carry(courier) || moved;
+  for (Courier& courier : couriers_) {
+    moved = send(courier) || moved;
+    moved = receive(courier) || moved;
+  }
   return moved;
 }
 
-bool Channels::carry(Courier& courier) {
+bool Channels::send() {
+  const std::lock_guard lock(carrying_);
   bool moved = false;
-  if (const auto piece = courier.outward->whole_front(piece_);
-      !piece.empty() && courier.mail->try_send(piece)) {
-    courier.outward->consume(piece.size());
-    moved = true;
-  }
+  for (Courier& courier : couriers_)
+    moved = send(courier) || moved;
+  return moved;
+}
+
+bool Channels::send(Courier& courier) {
+  const auto piece = courier.outward->whole_front(piece_);
+  if (piece.empty() || !courier.mail->try_send(piece))
+    return false;
+  courier.outward->consume(piece.size());
+  return true;
+}
+
+bool Channels::receive(Courier& courier) {
   if (courier.inward->room() < piece_bytes_)
-    return moved;
+    return false;
   const std::size_t come = courier.mail->try_receive(piece_);
   courier.inward->write(std::span(piece_).first(come));
-  return moved || come > 0;
+  return come > 0;
 }
 
 bool Channels::carried() {

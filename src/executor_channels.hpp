@@ -45,6 +45,8 @@ public:
   /// carries, and who waits. Thread-safe; nobody else calls MPI.
   /// @return whether anything moved
   bool carry();
+  /// The same, but only from here to others: looking for what has come is a call of MPI a rank.
+  bool send();
   /// Whether all that this rank wrote has left it. Thread-safe.
   [[nodiscard]] bool carried();
   /// While it is held, nobody carries: no thread of this rank calls MPI.
@@ -68,7 +70,8 @@ private:
   [[nodiscard]] Channel channel_in(std::span<std::byte> memory, const Bells& bells) const;
   void share(const Comm& comm);
   void carry_to(const Comm& comm, int rank);
-  [[nodiscard]] bool carry(Courier& courier);
+  [[nodiscard]] bool send(Courier& courier);
+  [[nodiscard]] bool receive(Courier& courier);
 
   std::size_t ring_bytes_;
   std::size_t piece_bytes_;

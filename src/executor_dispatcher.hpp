@@ -124,7 +124,7 @@ private:
   [[nodiscard]] bool news();
   bool attend();
   void send_off();
-  bool carry() noexcept;
+  bool carry(bool (Channels::*way)() = &Channels::carry) noexcept;
   bool take_news();
   void take_answer(Remote& remote, Frame answer);
   void settle(Task& task, Frame answer, int rank);
@@ -169,6 +169,7 @@ private:
   std::atomic<std::uint32_t> waits_{0};   // of the main thread, begun so far
   std::atomic<bool> looks_rarely_{false}; // the service thread, while no task is queued
   bool waits_long_ = false;               // the main thread did, the last time
+  Clock::time_point look_at_{};           // the main thread, after a submit, for what has come
   std::atomic<bool> is_lost_{false};
   std::atomic<bool> begun_{false};
   std::atomic<bool> over_{false};

@@ -73,24 +73,31 @@ bool Dispatcher::attend() {
 }
 
 /// After the main thread has submitted a task: carries it, and takes what has come meanwhile. The
-/// service thread, were it woken for that, would hold up this one on their core.
+/// service thread, were it woken for that, would hold up this one on their core. Looking for what
+/// has come takes half of the time at most, however many the ranks.
 void Dispatcher::send_off() {
   if (!channels_.carries())
     return;
   main_waits_ = true;
   bell_.asleep.store(0);
-  carry();
+  if (const auto begin = Clock::now(); begin < look_at_) {
+    carry(&Channels::send);
+  } else {
+    carry();
+    const auto end = Clock::now();
+    look_at_ = end + (end - begin);
+  }
   main_waits_ = false;
   bell_.asleep.store(service_thread);
   take_news(); // of ranks on this node as well, who could wake nobody
 }
 
 /// What MPI finds wrong is a loss, for whichever thread carries.
-bool Dispatcher::carry() noexcept {
+bool Dispatcher::carry(bool (Channels::*way)()) noexcept {
   if (is_lost_)
     return false;
   try {
-    return channels_.carry();
+    return (channels_.*way)();
   } catch (const std::exception& error) {
     lose(Error(ErrorKind::lost_peer, std::string("the Executor cannot go on: ") + error.what()));
     return false;
