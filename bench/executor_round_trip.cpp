@@ -196,6 +196,22 @@ void measure_asleep(cleave::Executor& e, int rest_ms, int rests, const std::stri
   print_trips("round trip, asleep for " + std::to_string(rest_ms) + " ms", rested, wanted);
 }
 
+/// What a submit takes of root while every worker sleeps in a task and has its next one.
+void measure_submits(cleave::Executor& e, int workers) {
+  constexpr int submits = 5000;
+  std::vector<double> times;
+  for (int repetition = 0; repetition < 11; ++repetition) {
+    auto futures = e.map<&bench::sleep_for>(std::vector<double>(std::size_t(2 * workers), 0.2));
+    const auto start = bench::Clock::now();
+    for (int task = 0; task < submits; ++task)
+      futures.push_back(e.submit<&bench::sleep_for>(0.0));
+    const std::chrono::duration<double> taken = bench::Clock::now() - start;
+    times.push_back(1e6 * taken.count() / submits);
+    cleave::wait(futures);
+  }
+  bench::print("a submit, all workers busy", bench::figure(times), "us");
+}
+
 void measure(cleave::Executor& e, int trips, int rests) {
   std::vector<double> awake;
   hold_root(e, 3);
@@ -243,6 +259,8 @@ int main(int argc, char** argv) {
   }
   measure_bare(pool, trips, rests);
   cleave::Executor::run(pool, [&](cleave::Executor& e) { measure(e, trips, rests); });
+  cleave::Executor::run(pool,
+                        [&](cleave::Executor& e) { measure_submits(e, pool.layout().workers()); });
   cleave::Executor::run(pool, measure_waiting_for_work);
   measure_waiting(pool, "root sleeps 2 s", [](cleave::Executor&) { bench::sleep_for(2); });
   measure_waiting(pool, "all wait 2 s for one task that sleeps",

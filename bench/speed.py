@@ -67,6 +67,7 @@ COMMANDS = [
     (["executor_round_trip", "--ranks-per-node", "1"], {
         "bare MPI message and answer, awake": "MPI_Send, MPI_Recv over TCP",
         "round trip, awake": "the thread that waits carries messages itself",
+        "a submit": "looks for what has come in half of its time at most",
         "root sleeps 2 s": "naps that grow with the wait",
         "all wait 2 s": "naps that grow with the wait",
     }),

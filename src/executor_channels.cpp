@@ -87,23 +87,15 @@ Channel Channels::channel_in(std::span<std::byte> memory, const Bells& bells) co
           Ring(up, bytes_at(half), *bells.root, rank_bell(up))};
 }
 
-bool Channels::carry() {
+bool Channels::carry(Ways ways) {
   if (couriers_.empty())
     return false;
   const std::lock_guard lock(carrying_);
   bool moved = false;
   for (Courier& courier : couriers_) {
     moved = send(courier) || moved;
-    moved = receive(courier) || moved;
+    moved = (ways == Ways::both && receive(courier)) || moved;
   }
-  return moved;
-}
-
-bool Channels::send() {
-  const std::lock_guard lock(carrying_);
-  bool moved = false;
-  for (Courier& courier : couriers_)
-    moved = send(courier) || moved;
   return moved;
 }
 

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -43,10 +44,10 @@ public:
   }
   /// Carries what can be carried without waiting, which rings for nobody at this end: who writes
   /// carries, and who waits. Thread-safe; nobody else calls MPI.
+  /// @param ways outward: looks for nothing that has come, which is a call of MPI a rank
   /// @return whether anything moved
-  bool carry();
-  /// The same, but only from here to others: looking for what has come is a call of MPI a rank.
-  bool send();
+  enum class Ways : std::uint8_t { outward, both };
+  bool carry(Ways ways = Ways::both);
   /// Whether all that this rank wrote has left it. Thread-safe.
   [[nodiscard]] bool carried();
   /// While it is held, nobody carries: no thread of this rank calls MPI.

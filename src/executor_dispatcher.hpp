@@ -124,7 +124,7 @@ private:
   [[nodiscard]] bool news();
   bool attend();
   void send_off();
-  bool carry(bool (Channels::*way)() = &Channels::carry) noexcept;
+  bool carry(Channels::Ways ways = Channels::Ways::both) noexcept;
   bool take_news();
   void take_answer(Remote& remote, Frame answer);
   void settle(Task& task, Frame answer, int rank);

@@ -81,7 +81,7 @@ void Dispatcher::send_off() {
   main_waits_ = true;
   bell_.asleep.store(0);
   if (const auto begin = Clock::now(); begin < look_at_) {
-    carry(&Channels::send);
+    carry(Channels::Ways::outward);
   } else {
     carry();
     const auto end = Clock::now();
@@ -93,11 +93,11 @@ void Dispatcher::send_off() {
 }
 
 /// What MPI finds wrong is a loss, for whichever thread carries.
-bool Dispatcher::carry(bool (Channels::*way)()) noexcept {
+bool Dispatcher::carry(Channels::Ways ways) noexcept {
   if (is_lost_)
     return false;
   try {
-    return (channels_.*way)();
+    return channels_.carry(ways);
   } catch (const std::exception& error) {
     lose(Error(ErrorKind::lost_peer, std::string("the Executor cannot go on: ") + error.what()));
     return false;

@@ -80,11 +80,9 @@ RecordHead head_of(RecordKind kind, const CallKey& call) {
 /// Why what was read at the beginning cannot be read again.
 Error unreadable(const FileFailure& failure, const fs::path& file) {
   // From its claim on, only one that takes over from this launch removes it, when that has ended.
-  if (failure.error() == ENOENT)
-    return {ErrorKind::io,
-            "is gone: a later launch went on with this run and has ended, or somebody removed it",
-            {file.string(), 0, ""}};
-  return {ErrorKind::io, failure.what(), {file.string(), 0, ""}};
+  const char* const gone =
+      "is gone: a later launch went on with this run and has ended, or somebody removed it";
+  return {ErrorKind::io, failure.error() == ENOENT ? gone : failure.what(), {file.string(), 0, ""}};
 }
 
 /// Whether a part says what it may say of this call.

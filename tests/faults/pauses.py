@@ -28,8 +28,8 @@ class Stopped(Case):
     """SIGSTOP of one rank for 5 s: the others wait, name it, and the answer is right."""
 
     def test_for_five_seconds(self):
-        squares = SQUARES[:4] + ("-p", "sleep_ms=100")  # 2 s: slow machines stop it in time
-        farm = FARM[:2] + ("-p", "template=sleep 0.1") + FARM[4:6]
+        squares = ("run", "squares", "-p", "n=60", "-p", "sleep_ms=100")  # 2 s: slow machines stop it in time
+        farm = ("run", "command", "-p", "template=sleep 0.1", "-p", "over=i=1..60")
         checksums = {line: self.report(*line, "--threads", "4", "-o", f"{i}.h5")["checksum"]
                      for i, line in enumerate((squares, farm))}
         jobs = []
